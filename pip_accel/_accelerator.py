@@ -1,0 +1,303 @@
+"""The steps of an installation in order, and nothing else: plan, obtain, install."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pip_accel._environment import find_target, validate_environment
+from pip_accel._values import Change, Pin, Target
+from pip_accel.exceptions import Unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pip_accel._engine import Engine
+    from pip_accel._index import ViewSettings
+    from pip_accel._plan import Plan, Question
+    from pip_accel._plan.arguments import Request
+    from pip_accel._resources import Resources
+    from pip_accel.config import Config
+
+__all__ = ["Outcome", "PatchedAttribute", "PipAccelerator", "check_target", "install"]
+
+#: Options of pip that say how it reaches an index: they hold for build requirements, too.
+_CONNECTION = (
+    ("trusted_hosts", "PIP_TRUSTED_HOST"),
+    ("cert", "PIP_CERT"),
+    ("client_cert", "PIP_CLIENT_CERT"),
+    ("proxy", "PIP_PROXY"),
+    ("no_proxy_env", "PIP_NO_PROXY_ENV"),
+    ("retries", "PIP_RETRIES"),
+    ("resume_retries", "PIP_RESUME_RETRIES"),
+    ("timeout", "PIP_TIMEOUT"),
+    ("cache_dir", "PIP_CACHE_DIR"),
+    ("keyring_provider", "PIP_KEYRING_PROVIDER"),
+    ("no_input", "PIP_NO_INPUT"),
+)
+
+
+class Outcome(NamedTuple):
+    """What a run did."""
+
+    changes: tuple[Change, ...]  #: in the order of installation
+    plan: Plan
+    built: tuple[str, ...]  #: names and versions of what was built
+    unpacked: bool  #: whether anything was not in the store yet
+    online: bool
+
+
+class PipAccelerator:
+    """The run of ``pip install`` for programs that embed pip-accel.
+
+    :param validate: whether ``$VIRTUAL_ENV`` has to be the environment we run in.
+    :param python: interpreter of another environment to install into.
+    :raises EnvironmentMismatchError: it is another one.
+    """
+
+    def __init__(self, config: Config, validate: bool = True, *, python: str | None = None) -> None:
+        self.config = config
+        self.python = python
+        if validate:
+            self.validate_environment()
+
+    def validate_environment(self) -> None:
+        """Make sure that ``$VIRTUAL_ENV`` is the environment we run in, unless another one was named.
+
+        :raises EnvironmentMismatchError: it is another one.
+        """
+        if self.python is None:
+            validate_environment(os.environ)
+
+    def install_from_arguments(self, arguments: Sequence[str], **kw: Any) -> int:
+        """Install what the words after ``pip install`` ask for; give how many distributions were installed.
+
+        :raises Unsupported: only pip itself can serve these words.
+        :raises PipAcceleratorError: it failed, and the environment is as it was.
+        """
+        from pip_accel._install.transaction import lock_prefix, repair
+        from pip_accel._plan.arguments import parse
+        from pip_accel._resources import open_resources
+
+        words = [*(["--python", self.python] if self.python is not None else []), "install", *arguments]
+        request = parse(words, os.environ)
+        target = find_target(request.python)
+        check_target(target, request)
+        with lock_prefix(target.prefix, lambda: None):
+            repair(target.prefix)
+            with open_resources(self.config, target, request.python, os.environ) as resources:
+                return len(install(resources, request, say=lambda text: None).changes)
+
+
+def check_target(target: Target, request: Request) -> None:
+    """See that an environment is one that we install into; what pip refuses or redirects is left to pip.
+
+    :raises Unsupported: pip has to do it.
+    """
+    if os.name == "nt":
+        raise Unsupported("pip-accel has not been tried on Windows yet")
+    if target.externally_managed and not request.break_system_packages:
+        raise Unsupported("{path} says that another tool manages this environment", path=target.externally_managed)
+    for directory in {target.scheme.purelib, target.scheme.platlib}:
+        while not os.path.exists(directory):
+            directory = os.path.dirname(directory)
+        if not os.access(directory, os.W_OK):
+            raise Unsupported("{directory} cannot be written to", directory=directory)
+
+
+def install(
+    resources: Resources,
+    request: Request,
+    *,
+    say: Callable[[str], None],
+    on_plan: Callable[[Plan, tuple[Change, ...]], None] | None = None,
+    on_replace: Callable[[Change], None] | None = None,
+) -> Outcome:
+    """Carry out a request: the environment is changed as a whole or not at all.
+
+    :param say: is told what a user should know.
+    :param on_plan: is told what will be done, when all that is needed is there and nothing has changed yet.
+    :param on_replace: is told of each distribution that goes.
+    """
+    from pip_accel._engine import Engine
+    from pip_accel._install.link import Linker
+    from pip_accel._install.transaction import install as install_changes
+
+    view = _view_settings(request, resources)
+    engine = Engine(resources, _for_builds(view), _build_environ(request, resources.environ), say)
+    plan = engine.plan(_question(request, view), resources.environ)
+    changes = _changes(engine, plan.pins, request)
+    if on_plan is not None:
+        on_plan(plan, changes)
+    if changes:
+        install_changes(
+            changes,
+            resources.target,
+            linker=Linker(resources.config.link_mode, resources.config.copy_patterns),  # type: ignore[arg-type]
+            byte_code=request.compile,
+            template=resources.template,
+            umask=resources.umask,
+            on_replace=on_replace,
+        )
+    return Outcome(
+        changes, plan, tuple(engine.built), resources.store.added, plan.online or engine.online
+    )
+
+
+def _changes(engine: Engine, pins: Sequence[Pin], request: Request) -> tuple[Change, ...]:
+    """Put together what goes and what comes."""
+    from pip_accel._installed import find_installed, is_local
+    from pip_accel._names import canonical_name
+
+    target = engine.resources.target
+    installed = {} if request.ignore_installed or not pins else find_installed(target)
+    changes = []
+    for pin, tree in zip(pins, engine.trees(pins), strict=True):
+        old = installed.get(canonical_name(pin.name))
+        if old is not None and not is_local(old, target):
+            old = None
+        changes.append(Change(tree, pin.requested, pin.direct_url, old))
+    return tuple(changes)
+
+
+def _question(request: Request, view: ViewSettings) -> Question:
+    from pip_accel._plan import Question
+    from pip_accel._plan.arguments import download_words
+    from pip_accel._plan.clauses import Demand
+
+    def demands(roots: Sequence[Any]) -> tuple[Demand, ...]:
+        return tuple(Demand(root.name, frozenset(root.extras), root.specifier, root.marker) for root in roots)
+
+    return Question(
+        python=request.python,
+        install_words=request.command_words,
+        download_words=tuple(download_words(request)),
+        roots=demands([root for root in request.requirements if not root.direct]),
+        constraints=demands(request.constraints),
+        wheels=tuple(root.direct for root in request.requirements if root.direct),
+        view=view,
+        dependencies=not request.no_deps,
+        refresh=request.upgrade,
+    )
+
+
+def _view_settings(request: Request, resources: Resources) -> ViewSettings:
+    from pip_accel._index import ViewSettings
+
+    index = request.index
+    hashes: dict[str, tuple[str, ...]] = {}
+    for root in (*request.requirements, *request.constraints):
+        if root.hashes:
+            hashes[root.name] = (*hashes.get(root.name, ()), *root.hashes)
+    return ViewSettings(
+        index=(
+            _without_secrets(index.index_url),
+            tuple(dict.fromkeys(_without_secrets(url) for url in index.extra_index_urls)),
+            tuple(dict.fromkeys(_describe_links(link) for link in index.find_links)),
+            index.no_index,
+        ),
+        target=resources.index.tag,
+        no_binary=request.format_control.no_binary,
+        only_binary=request.format_control.only_binary,
+        prefer_binary=request.prefer_binary,
+        pre=request.pre,
+        hashes=hashes,
+    )
+
+
+def _for_builds(view: ViewSettings) -> ViewSettings:
+    """Give the settings for build requirements: those are built from wheels wherever there are any."""
+    return view._replace(no_binary=frozenset(), only_binary=frozenset(), hashes={})
+
+
+def _without_secrets(url: str) -> str:
+    """Give a URL without user, password, query and fragment."""
+    from urllib.parse import urlsplit, urlunsplit
+
+    if "://" not in url:
+        return url
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+
+
+def _describe_links(link: str) -> str:
+    """Give a place of archives, with what lies there if it is a directory of this machine."""
+    from pip_accel._index import digest_of
+
+    path = link
+    if link.startswith("file:"):
+        from urllib.parse import urlsplit
+        from urllib.request import url2pathname
+
+        path = url2pathname(urlsplit(link).path)
+    if "://" not in path and os.path.isdir(path):
+        rows = []
+        for entry in os.scandir(path):
+            status = entry.stat()
+            rows.append([entry.name, status.st_size, status.st_mtime_ns])
+        return f"{path} {digest_of(sorted(rows))}"
+    return _without_secrets(link)
+
+
+def _build_environ(request: Request, environ: Mapping[str, str]) -> dict[str, str]:
+    """Give the environment for the pip that plans build requirements: the user's index and connection, nothing else.
+
+    It is spoken to by variables only, as words may be seen by every user of the machine.
+    """
+    result = {name: value for name, value in environ.items() if not name.startswith("PIP_") or name == "PIP_PYTHON"}
+    result.pop("PIP_PYTHON", None)
+    result["PIP_CONFIG_FILE"] = os.devnull
+    for dest, variable in _CONNECTION:
+        value = request.options.get(dest)
+        if value not in (None, (), False):
+            result[variable] = " ".join(value) if isinstance(value, (tuple, list)) else str(value)
+    index = request.index
+    if index.no_index:
+        result["PIP_NO_INDEX"] = "1"
+    if index.index_url:
+        result["PIP_INDEX_URL"] = index.index_url
+    if index.extra_index_urls:
+        result["PIP_EXTRA_INDEX_URL"] = " ".join(index.extra_index_urls)
+    if index.find_links:
+        result["PIP_FIND_LINKS"] = " ".join(_as_url(link) for link in index.find_links)
+    if request.pre:
+        result["PIP_PRE"] = "1"
+    if request.prefer_binary:
+        result["PIP_PREFER_BINARY"] = "1"
+    return result
+
+
+def _as_url(link: str) -> str:
+    from urllib.request import pathname2url
+
+    return "file://" + pathname2url(link) if os.path.isabs(link) else link
+
+
+class PatchedAttribute:
+    """Sets an attribute for the time of a ``with`` block. Kept for those who imported it from here.
+
+    :param enabled: whether it does anything.
+    """
+
+    def __init__(self, object: Any, attribute: str, value: Any, enabled: bool = True) -> None:
+        self.object = object
+        self.attribute = attribute
+        self.patched_value = value
+        self.enabled = enabled
+        self.original_value: Any = None
+
+    def __enter__(self) -> Any:
+        if self.enabled:
+            self.original_value = getattr(self.object, self.attribute)
+            setattr(self.object, self.attribute, self.patched_value)
+        return self.object
+
+    def __exit__(self, *error: Any) -> None:
+        if self.enabled:
+            setattr(self.object, self.attribute, self.original_value)
+
+
+def running_inside(target: Target) -> bool:
+    """Whether pip-accel runs in the environment it installs into."""
+    return os.path.realpath(target.prefix) == os.path.realpath(sys.prefix)

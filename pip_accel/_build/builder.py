@@ -1,0 +1,230 @@
+"""Builds each sdist once: finds out what its build needs, names the result by its key, builds what no cache has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pip_accel import _fs
+from pip_accel._archives import Contents, read_wheel, write_bdist
+from pip_accel._build.environment import BuildEnvironment, fill_environment, make_environment
+from pip_accel._build.hooks import Backend
+from pip_accel._build.key import identify_compiler, key_digest, make_key
+from pip_accel._build.source import BuildSystem, read_build_system, static_metadata, unpack_sdist
+from pip_accel._build.transform import read_dumb, with_digests
+from pip_accel._process import run
+from pip_accel._values import Archive, Pin, Tree
+from pip_accel.exceptions import BinaryDistributionError, BuildFailed, PipAcceleratorError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pip_accel._resources import Resources
+    from pip_accel.caches import CacheManager
+
+__all__ = ["Builder", "Buildable"]
+
+
+class Buildable(NamedTuple):
+    """A source distribution with the key of its build, as :class:`~pip_accel.caches.CacheManager` wants it."""
+
+    cache_key: Mapping[str, Any]
+    cache_tag: str
+
+
+class _Workplace(NamedTuple):
+    source: str
+    system: BuildSystem
+    environment: BuildEnvironment
+    directory: str
+
+
+class Builder:
+    """Gives the built form of source distributions, and their metadata.
+
+    :param plan: gives the pins of build requirements, dependencies first.
+    :param unpack: gives the trees of pins; those that are sdists get built for that.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        caches: CacheManager,
+        plan: Callable[[Sequence[str]], Sequence[Pin]],
+        unpack: Callable[[Sequence[Pin]], Sequence[Tree]],
+    ) -> None:
+        self._resources = resources
+        self._caches = caches
+        self._plan = plan
+        self._unpack = unpack
+        self._compiler: str | None = None
+        self.built: list[str] = []  #: names and versions of what this run built
+
+    # Metadata
+
+    def metadata(self, archive: Archive) -> bytes:
+        """Give the core metadata of an sdist: its own where that binds its builds, else from its build backend."""
+        directory = self._resources.directory("source")
+        try:
+            source = unpack_sdist(archive.path, os.path.join(directory, "tree"))
+            metadata = static_metadata(source)
+            if metadata is None:
+                dist_info, facts = self.prepare(source, archive.filename, os.path.join(directory, "metadata"))
+                self._resources.index.set_build_facts(archive, facts)
+                with open(os.path.join(dist_info, "METADATA"), "rb") as stream:
+                    metadata = stream.read()
+            return metadata
+        finally:
+            _fs.remove_tree(directory)
+
+    def prepare(self, source: str, label: str, directory: str) -> tuple[str, dict[str, Any]]:
+        """Prepare the metadata of a source tree: the path of its ``.dist-info``, and what its build needs.
+
+        :raises BuildFailed: a hook of the build backend failed.
+        """
+        os.makedirs(directory, exist_ok=True)
+        system = read_build_system(source)
+        work = self._resources.directory("prepare")
+        try:
+            place = self._workplace(source, system, work)
+            backend = Backend(source, system, place.environment, label)
+            dynamic = backend.requires()
+            self._fill(place.environment, dynamic, beyond=system.requires)
+            return backend.metadata(directory), _facts(system, dynamic)
+        finally:
+            _fs.remove_tree(work)
+
+    # Builds
+
+    def obtain(self, pin: Pin) -> Archive:
+        """Give the binary distribution archive of a source distribution, from a cache or by building it now.
+
+        :raises BinaryDistributionError: it cannot be built; the build's whole output is in the context.
+        """
+        facts = self._resources.index.build_facts(pin.archive)
+        if facts is not None:
+            found = self._find(self._buildable(pin, facts))
+            if found is not None:
+                return found
+        locks = self._resources.place("locks")
+        os.makedirs(locks, mode=0o755, exist_ok=True)
+        lock = os.path.join(locks, f"{pin.archive.sha256}-{self._resources.index.tag}")
+        with _fs.lock_file(lock):
+            return self._build_once(pin)
+
+    def _find(self, buildable: Buildable) -> Archive | None:
+        path = self._caches.get(buildable)
+        return None if path is None else Archive(path, os.path.basename(path), _fs.hash_file(path))
+
+    def _buildable(self, pin: Pin, facts: Mapping[str, Any]) -> Buildable:
+        config = self._resources.config
+        if self._compiler is None:
+            self._compiler = identify_compiler(self._resources.environ)
+        requirements = self._plan((*facts["requires"], *facts["dynamic"]))
+        key = make_key(
+            pin,
+            self._resources.target,
+            requirements,
+            self._resources.environ,
+            salt=config.salt,
+            variables=config.key_variables,
+            revision=config.cache_format_revision,
+            compiler=self._compiler,
+        )
+        return Buildable(key, self._resources.index.tag)
+
+    def _build_once(self, pin: Pin) -> Archive:
+        """Build, unless another process did so while we waited for it."""
+        label = f"{pin.name} {pin.version}"
+        index = self._resources.index
+        work = self._resources.directory("build")
+        try:
+            source = unpack_sdist(pin.archive.path, os.path.join(work, "tree"))
+            system = read_build_system(source)
+            place = self._workplace(source, system, work)
+            facts = index.build_facts(pin.archive)
+            if facts is None:
+                facts = _facts(system, Backend(source, system, place.environment, label).requires())
+                index.set_build_facts(pin.archive, facts)
+            buildable = self._buildable(pin, facts)
+            found = self._find(buildable)
+            if found is not None:
+                return found
+            self._fill(place.environment, facts["dynamic"], beyond=system.requires)
+            path = self._build(place, label, buildable)
+            with open(path, "rb") as stream:
+                self._caches.put(buildable, stream)
+            self.built.append(label)
+            found = self._find(buildable)
+            if found is not None:
+                return found
+            # No cache took it: it lives as long as this run.
+            kept = os.path.join(self._resources.directory("built"), os.path.basename(path))
+            os.rename(path, kept)
+            return Archive(kept, os.path.basename(kept), _fs.hash_file(kept))
+        finally:
+            _fs.remove_tree(work)
+
+    def _workplace(self, source: str, system: BuildSystem, work: str) -> _Workplace:
+        """Make the build environment of a source tree, with the requirements that are known beforehand."""
+        resources = self._resources
+        environment = make_environment(
+            os.path.join(work, "env"), resources.target, resources.environ, os.path.join(work, "tmp")
+        )
+        self._fill(environment, system.requires)
+        return _Workplace(source, system, environment, work)
+
+    def _fill(self, environment: BuildEnvironment, requires: Sequence[str], *, beyond: Sequence[str] = ()) -> None:
+        """Install requirements into a build environment; ``beyond`` is there already."""
+        if not requires:
+            return
+        there = {pin.archive.sha256 for pin in self._plan(tuple(beyond))} if beyond else set()
+        pins = [pin for pin in self._plan((*beyond, *requires)) if pin.archive.sha256 not in there]
+        fill_environment(environment, self._unpack(pins), self._resources.template, self._resources.umask)
+
+    def _build(self, place: _Workplace, label: str, buildable: Buildable) -> str:
+        if place.system.legacy:
+            try:
+                contents = self._build_dumb(place, label)
+                return self._write(contents, place.directory, buildable)
+            except PipAcceleratorError:
+                # It may well build as a wheel, which is what pip would have installed. If not, that error is the one.
+                pass
+        backend = Backend(place.source, place.system, place.environment, label)
+        output = os.path.join(place.directory, "wheel")
+        os.makedirs(output)
+        contents, opened = read_wheel(backend.wheel(output))
+        with opened:
+            return self._write(contents, place.directory, buildable)
+
+    def _build_dumb(self, place: _Workplace, label: str) -> Contents:
+        """Build a project that has only a ``setup.py`` with ``bdist_dumb``."""
+        payload, metadata = os.path.join(place.directory, "dumb"), os.path.join(place.directory, "info")
+        os.makedirs(payload)
+        os.makedirs(metadata)
+        driver = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_setup_driver.py")
+        command = [place.environment.target.python, driver, payload, metadata]
+        answer = run(command, cwd=place.source, env=place.environment.environ, merge=True)
+        if answer.status != 0:
+            raise BuildFailed("{label} could not be built by bdist_dumb", label=label, output=answer.output)
+        files = os.listdir(payload)
+        if len(files) != 1:
+            raise BinaryDistributionError("bdist_dumb of {label} left {count} files", label=label, count=len(files))
+        return read_dumb(os.path.join(payload, files[0]), metadata, place.environment.target.prefix)
+
+    def _write(self, contents: Contents, directory: str, buildable: Buildable) -> str:
+        path = os.path.join(directory, "result.tar.gz")
+        with open(path, "wb") as stream:
+            write_bdist(
+                with_digests(contents),
+                stream,
+                key=dict(buildable.cache_key),
+                key_digest=key_digest(buildable.cache_key),
+                revision=buildable.cache_key["revision"],
+                version=buildable.cache_key["python"][1],
+            )
+        return path
+
+
+def _facts(system: BuildSystem, dynamic: Sequence[str]) -> dict[str, Any]:
+    return {"requires": list(system.requires), "dynamic": list(dynamic)}

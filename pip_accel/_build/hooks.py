@@ -1,0 +1,82 @@
+"""The hooks of build backends (PEP 517), each in a process of its own in the build environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from pyproject_hooks import BackendUnavailable, BuildBackendHookCaller, HookMissing
+
+from pip_accel._build.environment import BuildEnvironment
+from pip_accel._build.source import BuildSystem
+from pip_accel._process import run
+from pip_accel.exceptions import BuildFailed, NoBuildOutput
+
+__all__ = ["Backend"]
+
+
+class Backend:
+    """The build backend of one source tree.
+
+    :param label: the distribution, as errors name it.
+    """
+
+    def __init__(self, source: str, system: BuildSystem, environment: BuildEnvironment, label: str) -> None:
+        self.label = label
+        self._environment = environment
+        self._said: list[str] = []
+        self._caller = BuildBackendHookCaller(
+            source,
+            system.backend,
+            list(system.backend_path) or None,
+            runner=self._run,
+            python_executable=environment.target.python,
+        )
+
+    def _run(
+        self, command: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None
+    ) -> None:
+        environ = {**self._environment.environ, **(extra_environ or {})}
+        answer = run(command, cwd=cwd, env=environ, merge=True)
+        self._said.append(answer.output)
+        if answer.status != 0:
+            raise self._failure("exit status {}".format(answer.status))
+
+    def _failure(self, reason: str) -> BuildFailed:
+        return BuildFailed(
+            "{label} could not be built: {reason}. The build said:\n\n{output}",
+            label=self.label,
+            reason=reason,
+            output="".join(self._said).rstrip(),
+        )
+
+    def requires(self) -> list[str]:
+        """Ask which requirements a build has beyond those in ``pyproject.toml``."""
+        try:
+            return list(self._caller.get_requires_for_build_wheel())
+        except HookMissing:
+            return []
+        except BackendUnavailable as error:
+            raise self._failure(f"its build backend cannot be imported ({error})") from error
+
+    def metadata(self, directory: str) -> str:
+        """Prepare the metadata; give the path of the ``.dist-info`` directory."""
+        try:
+            return os.path.join(directory, self._caller.prepare_metadata_for_build_wheel(directory))
+        except BackendUnavailable as error:
+            raise self._failure(f"its build backend cannot be imported ({error})") from error
+
+    def wheel(self, directory: str) -> str:
+        """Build the wheel; give its path."""
+        try:
+            name = self._caller.build_wheel(directory)
+        except BackendUnavailable as error:
+            raise self._failure(f"its build backend cannot be imported ({error})") from error
+        path = os.path.join(directory, name)
+        if not os.path.isfile(path):
+            raise NoBuildOutput(
+                "The build of {label} ended well but left no wheel. The build said:\n\n{output}",
+                label=self.label,
+                output="".join(self._said).rstrip(),
+            )
+        return path

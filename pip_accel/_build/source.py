@@ -1,0 +1,140 @@
+"""Sdists: unpacked safely, and what they say about themselves (PEP 517, 518, 621 and 643)."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tarfile
+import zipfile
+from typing import NamedTuple
+
+from pip_accel._archives import check_member_name
+from pip_accel.exceptions import InvalidSourceDistribution, UnsafeArchive
+
+__all__ = ["BuildSystem", "read_build_system", "static_metadata", "unpack_sdist"]
+
+_LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
+_LEGACY_REQUIRES = ("setuptools>=40.8.0",)
+#: Metadata that a plan rests on: where one of these is dynamic, only the build backend knows it.
+_DECISIVE = frozenset(("name", "version", "requires-dist", "requires-python", "provides-extra"))
+
+
+class BuildSystem(NamedTuple):
+    """How a source tree wants to be built."""
+
+    requires: tuple[str, ...]
+    backend: str
+    backend_path: tuple[str, ...]
+    legacy: bool  #: has only a ``setup.py`` and says nothing about its build
+
+
+def unpack_sdist(path: str, into: str) -> str:
+    """Unpack an sdist; give its top directory.
+
+    :raises UnsafeArchive: a member would leave that directory.
+    :raises InvalidSourceDistribution: it is no archive that can be read.
+    """
+    name = os.path.basename(path)
+    try:
+        if name.endswith(".zip"):
+            _unpack_zip(path, into)
+        else:
+            _unpack_tar(path, into)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+        raise InvalidSourceDistribution("{path} cannot be unpacked: {error}", path=path, error=error) from error
+    entries = os.listdir(into)
+    if len(entries) == 1 and os.path.isdir(os.path.join(into, entries[0])):
+        return os.path.join(into, entries[0])
+    return into
+
+
+def _unpack_tar(path: str, into: str) -> None:
+    with tarfile.open(path) as archive:
+        data_filter = getattr(tarfile, "data_filter", None)
+        for member in archive.getmembers():
+            check_member_name(member.name.rstrip("/") or ".", path)
+        try:
+            if data_filter is not None:
+                archive.extractall(into, filter="data")
+            else:  # Python 3.10 and 3.11 without the security releases
+                for member in archive.getmembers():
+                    if not (member.isreg() or member.isdir()):
+                        raise UnsafeArchive("{path} has the special file {name}", path=path, name=member.name)
+                archive.extractall(into)  # noqa: S202
+        except getattr(tarfile, "FilterError", ()) as error:
+            raise UnsafeArchive("{path} is not safe to unpack: {error}", path=path, error=error) from error
+
+
+def _unpack_zip(path: str, into: str) -> None:
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            check_member_name(info.filename.rstrip("/") or ".", path)
+            extracted = archive.extract(info, into)
+            mode = info.external_attr >> 16
+            if stat.S_ISREG(mode) and mode & 0o111:
+                os.chmod(extracted, os.stat(extracted).st_mode | 0o111)
+
+
+def read_build_system(source: str) -> BuildSystem:
+    """Read how a source tree wants to be built, with pip's defaults for what it leaves out.
+
+    :raises InvalidSourceDistribution: there is nothing to build with, or ``pyproject.toml`` is not right.
+    """
+    pyproject = os.path.join(source, "pyproject.toml")
+    has_setup = os.path.isfile(os.path.join(source, "setup.py"))
+    table: object = None
+    if os.path.isfile(pyproject):
+        table = _load_toml(pyproject).get("build-system")
+    elif not has_setup:
+        raise InvalidSourceDistribution(
+            "{source} has neither a setup.py nor a pyproject.toml: there is nothing to build it with.",
+            source=os.path.basename(source),
+        )
+    if table is None:
+        return BuildSystem(_LEGACY_REQUIRES, _LEGACY_BACKEND, (), has_setup)
+    requires = table.get("requires") if isinstance(table, dict) else None
+    if not isinstance(table, dict) or not isinstance(requires, list) or not all(isinstance(r, str) for r in requires):
+        raise InvalidSourceDistribution(
+            "The [build-system] in pyproject.toml of {source} needs requires = [...], a list of strings.",
+            source=os.path.basename(source),
+        )
+    backend = table.get("build-backend")
+    if not isinstance(backend, str):
+        return BuildSystem(tuple(requires) or _LEGACY_REQUIRES, _LEGACY_BACKEND, (), False)
+    return BuildSystem(tuple(requires), backend, tuple(table.get("backend-path", ())), False)
+
+
+def _load_toml(path: str) -> dict[str, object]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        with open(path, "rb") as stream:
+            return tomllib.load(stream)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidSourceDistribution("{path} is not valid TOML: {error}", path=path, error=error) from error
+
+
+def static_metadata(source: str) -> bytes | None:
+    """Give the core metadata of an sdist where it binds every build of it (PEP 643), else ``None``."""
+    try:
+        with open(os.path.join(source, "PKG-INFO"), "rb") as stream:
+            data = stream.read()
+    except OSError:
+        return None
+    headers: dict[str, list[str]] = {}
+    for line in data.decode("utf-8", "replace").splitlines():
+        if not line.strip():
+            break
+        name, colon, value = line.partition(":")
+        if colon and not line[0].isspace():
+            headers.setdefault(name.lower(), []).append(value.strip())
+    version = headers.get("metadata-version", ["0"])[0].split(".")
+    if not all(part.isdigit() for part in version) or tuple(map(int, version)) < (2, 2):
+        return None
+    if "name" not in headers or "version" not in headers:
+        return None
+    dynamic = {value.lower() for value in headers.get("dynamic", [])}
+    return None if dynamic & _DECISIVE else data

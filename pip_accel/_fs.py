@@ -1,0 +1,132 @@
+"""The door to files: atomic writes, digests, locks, and directories that are complete or absent."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["current_umask", "hash_file", "lock_file", "publish", "read_text", "remove_tree", "try_lock", "unique_name", "write_file"]
+
+
+def unique_name(path: str) -> str:
+    """Give a name beside ``path`` that no other process, host or container uses."""
+    return f"{path}.{os.getpid()}-{os.urandom(6).hex()}.tmp"
+
+
+def write_file(path: str, content: bytes | str) -> None:
+    """Write a whole file at once: readers see the old content or the new one. Missing directories are made."""
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    temporary = unique_name(path)
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        try:
+            os.unlink(temporary)
+        except FileNotFoundError:
+            pass
+        raise
+
+
+def read_text(path: str) -> str | None:
+    """Give the content of a file, or ``None`` if there is none."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None
+
+
+def hash_file(path: str) -> str:
+    """Give the SHA-256 of a file's content, hex."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def publish(staged: str, final: str) -> None:
+    """Name a finished directory; if another process was first, its copy is as good as ours."""
+    os.makedirs(os.path.dirname(final), exist_ok=True)
+    try:
+        os.rename(staged, final)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        remove_tree(staged)
+
+
+def remove_tree(path: str) -> None:
+    """Remove a directory and all below it, also where modes forbid it; nothing happens if it is not there."""
+    import shutil
+
+    def make_writable_and_retry(function: object, name: str, _: object) -> None:
+        for each in (os.path.dirname(name), name):
+            try:
+                os.chmod(each, stat.S_IRWXU)
+            except OSError:
+                pass
+        try:
+            if os.path.isdir(name) and not os.path.islink(name):
+                shutil.rmtree(name, ignore_errors=True)
+            else:
+                os.unlink(name)
+        except OSError:
+            pass
+
+    if os.path.lexists(path):
+        shutil.rmtree(path, onerror=make_writable_and_retry)
+
+
+def current_umask() -> int:
+    """Give the umask of this process, which can only be read by setting it."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def try_lock(path: str, *, shared: bool = False) -> int | None:
+    """Lock a file without waiting: its descriptor, to be closed when done, or ``None`` if another process holds it."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    if fcntl is not None:
+        try:
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            return None
+        except OSError:  # a file system without locks: its names are unique and renames atomic all the same
+            pass
+    return handle
+
+
+@contextmanager
+def lock_file(path: str, *, shared: bool = False) -> Iterator[None]:
+    """Hold the lock of a file, waiting for it as long as it takes. It ends with the process, however that ends."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    try:
+        if fcntl is not None:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
+                    raise
+        yield
+    finally:
+        os.close(handle)

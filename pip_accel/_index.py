@@ -1,0 +1,289 @@
+"""The local index: each archive once, by digest, with its metadata; and views, which say what a run may see of it.
+
+Without views a leftover sdist would beat pip's wheel, a leftover pre-release a final one, and a private index and a public
+one would answer for each other. So what is known of a project is kept per *view*: the index settings, the format control,
+pre-release setting and hashes that applied to the project, and the target. In a view stands which archives came, and what
+was *learned*: "asked for under these clauses, this version won". Only that lets a later run trust an answer without the
+network. Specifications: PEP 503 (page), PEP 658 and 714 (metadata beside the archive).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import Any, NamedTuple
+from urllib.request import pathname2url
+
+from pip_accel import _fs
+from pip_accel._names import canonical_name, canonical_version, split_sdist_name, split_wheel_name
+from pip_accel._values import Archive
+
+__all__ = ["Known", "LocalIndex", "ViewSettings", "digest_of"]
+
+
+def digest_of(value: Any) -> str:
+    """Give a short digest of a JSON value, the same in every process."""
+    import hashlib
+
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=list).encode()).hexdigest()[:32]
+
+
+class ViewSettings(NamedTuple):
+    """What decides which view of a project a run has; all but ``hashes`` are the same for every project."""
+
+    index: tuple[Any, ...]  #: index settings in effect, as plain values
+    target: str  #: the target's tag
+    no_binary: frozenset[str]
+    only_binary: frozenset[str]
+    prefer_binary: bool
+    pre: bool
+    hashes: Mapping[str, tuple[str, ...]]  #: those demanded, by canonical name
+
+    def key(self, project: str) -> str:
+        """Name the view of a project, given by its canonical name."""
+        return digest_of(
+            [
+                self.index,
+                self.target,
+                project in self.no_binary or ":all:" in self.no_binary and project not in self.only_binary,
+                project in self.only_binary or ":all:" in self.only_binary and project not in self.no_binary,
+                self.prefer_binary,
+                self.pre,
+                sorted(self.hashes.get(project, ())),
+            ]
+        )
+
+
+class Known(NamedTuple):
+    """What an online pass learned of a project: under these clauses, this version won."""
+
+    clauses: frozenset[str]
+    version: str  #: canonical
+    time: int  #: seconds since the epoch
+    roots: str  #: digest of the whole request where only the same request may rely on it, else empty
+
+
+class LocalIndex:
+    """Archives and what is known of them, in one directory that processes share.
+
+    :param root: the directory; made when something is added.
+    :param tag: of the target: metadata of sdists is kept per target.
+    """
+
+    def __init__(self, root: str, tag: str) -> None:
+        self.root = root
+        self.tag = tag
+        self.added = False  #: whether this run added an archive
+
+    # Archives
+
+    def _directory(self, sha256: str) -> str:
+        return os.path.join(self.root, "archives", sha256[:2], sha256)
+
+    def add(self, path: str) -> Archive:
+        """Take a finished file into the index; it is moved or, from another file system, copied there."""
+        sha256 = _fs.hash_file(path)
+        archive = self.locate(sha256, os.path.basename(path))
+        if not os.path.exists(archive.path):
+            temporary = _fs.unique_name(archive.path)
+            os.makedirs(os.path.dirname(temporary), mode=0o755, exist_ok=True)
+            try:
+                shutil.move(path, temporary)
+                os.chmod(temporary, 0o644)
+                os.replace(temporary, archive.path)
+            except BaseException:
+                if os.path.exists(temporary):
+                    os.unlink(temporary)
+                raise
+            self.added = True
+        return archive
+
+    def locate(self, sha256: str, filename: str) -> Archive:
+        """Say where an archive lies, or would lie."""
+        return Archive(os.path.join(self._directory(sha256), filename), filename, sha256)
+
+    def touch(self, archive: Archive) -> None:
+        """Note that an archive was used now, so that it is not among the first to go."""
+        try:
+            os.utime(self._directory(archive.sha256))
+        except OSError:
+            pass
+
+    # Metadata
+
+    def _facts_directory(self, archive: Archive) -> str:
+        """Wheels say the same to everybody; what an sdist says may depend on the interpreter that asks."""
+        directory = os.path.dirname(archive.path)
+        return directory if archive.filename.endswith(".whl") else os.path.join(directory, self.tag)
+
+    def metadata(self, archive: Archive) -> bytes | None:
+        """Give the core metadata of an archive, if it is known for this target."""
+        try:
+            with open(os.path.join(self._facts_directory(archive), archive.filename + ".metadata"), "rb") as stream:
+                return stream.read()
+        except FileNotFoundError:
+            return None
+
+    def set_metadata(self, archive: Archive, metadata: bytes) -> None:
+        """Keep the core metadata of an archive, where pip finds it: beside the archive, or beside a link to that."""
+        directory = self._facts_directory(archive)
+        beside = os.path.join(directory, archive.filename)
+        if not os.path.exists(beside):
+            os.makedirs(directory, mode=0o755, exist_ok=True)
+            try:
+                os.link(archive.path, beside)
+            except FileExistsError:
+                pass
+            except OSError:
+                shutil.copyfile(archive.path, beside)
+        _fs.write_file(beside + ".metadata", metadata)
+
+    def build_facts(self, archive: Archive) -> dict[str, Any] | None:
+        """Give what is known of building an sdist for this target (see :mod:`pip_accel._build.source`), or ``None``."""
+        text = _fs.read_text(os.path.join(self._facts_directory(archive), "build.json"))
+        return json.loads(text) if text else None
+
+    def set_build_facts(self, archive: Archive, facts: Mapping[str, Any]) -> None:
+        """Keep what was found out about building an sdist for this target."""
+        _fs.write_file(os.path.join(self._facts_directory(archive), "build.json"), json.dumps(facts))
+
+    # Views
+
+    def _view_path(self, view: str, project: str) -> str:
+        return os.path.join(self.root, "views", view[:2], view, project + ".json")
+
+    def read_view(self, view: str, project: str) -> dict[str, Any]:
+        """Give what a view has of a project: ``archives`` (digest to file name) and ``known``."""
+        text = _fs.read_text(self._view_path(view, project))
+        try:
+            value = json.loads(text) if text else None
+        except ValueError:  # cut short by a full disk: then nothing is known
+            value = None
+        return value if isinstance(value, dict) else {"archives": {}, "known": []}
+
+    def known(self, view: str, project: str) -> list[Known]:
+        """Give what was learned of a project in a view."""
+        rows = self.read_view(view, project)["known"]
+        return [Known(frozenset(row[0]), row[1], row[2], row[3]) for row in rows]
+
+    def state_of(self, view: str, project: str) -> list[int]:
+        """Give what changes whenever a view learns something of a project."""
+        try:
+            status = os.stat(self._view_path(view, project))
+        except OSError:
+            return []
+        return [status.st_mtime_ns, status.st_size, status.st_ino]
+
+    def learn(self, view: str, project: str, archive: Archive, known: Known) -> None:
+        """Note that an archive came into a view, and under which clauses."""
+        os.makedirs(self.root, mode=0o755, exist_ok=True)
+        with _fs.lock_file(os.path.join(self.root, "lock")):
+            value = self.read_view(view, project)
+            value["archives"] = _without_superseded(value["archives"], project, archive, known)
+            value["archives"][archive.sha256] = archive.filename
+            # A newer answer to the same question takes the place of the older one.
+            rows = [row for row in value["known"] if (frozenset(row[0]), row[3]) != (known.clauses, known.roots)]
+            rows.append([sorted(known.clauses), known.version, known.time, known.roots])
+            value["known"] = rows
+            _fs.write_file(self._view_path(view, project), json.dumps(value))
+
+    # Pages
+
+    def archives_in_view(self, view: str, project: str) -> list[Archive]:
+        """Give the archives that a view has of a project and that are still there with their metadata."""
+        found = []
+        for sha256, filename in self.read_view(view, project)["archives"].items():
+            archive = self.locate(sha256, filename)
+            if os.path.exists(archive.path):
+                found.append(archive)
+        return found
+
+    def archives_in_any_view(self, project: str) -> list[Archive]:
+        """Give every archive of a project that any view has, for a run that must do without the network."""
+        import glob
+
+        found: dict[str, Archive] = {}
+        for path in glob.glob(os.path.join(glob.escape(self.root), "views", "*", "*", glob.escape(project) + ".json")):
+            try:
+                with open(path, encoding="utf-8") as stream:
+                    rows = json.load(stream)["archives"]
+            except (OSError, ValueError, KeyError):
+                continue
+            for sha256, filename in rows.items():
+                archive = self.locate(sha256, filename)
+                if os.path.exists(archive.path):
+                    found[filename] = archive
+        return list(found.values())
+
+    def url(self, archive: Archive) -> str:
+        """Give the URL under which an archive stands on a page."""
+        return "file://" + pathname2url(os.path.join(self._facts_directory(archive), archive.filename))
+
+    def write_page(self, archives: Iterable[Archive], path: str) -> dict[str, Archive]:
+        """Write a page of links for ``--find-links``; give the archives by URL. Those without metadata are left out."""
+        import hashlib
+
+        lines = ["<!DOCTYPE html><html><body>"]
+        by_url: dict[str, Archive] = {}
+        names: set[str] = set()
+        for archive in archives:
+            metadata = self.metadata(archive)
+            if metadata is None or archive.filename in names:
+                continue
+            names.add(archive.filename)
+            url = self.url(archive)
+            by_url[url] = archive
+            python = _requires_python(metadata)
+            lines.append(
+                f'<a href="{escape(url)}#sha256={archive.sha256}"'
+                f' data-core-metadata="sha256={hashlib.sha256(metadata).hexdigest()}"'
+                + (f' data-requires-python="{escape(python)}"' if python else "")
+                + f">{escape(archive.filename)}</a><br>"
+            )
+        lines.append("</body></html>")
+        _fs.write_file(path, "\n".join(lines))
+        return by_url
+
+
+def _without_superseded(
+    archives: Mapping[str, str], project: str, archive: Archive, known: Known
+) -> dict[str, str]:
+    """Leave out what the index no longer has: other files of the version that won, and versions that would have beaten it."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.version import InvalidVersion, Version
+
+    kept = {}
+    for sha256, filename in archives.items():
+        split = name_and_version(filename, project)
+        if split is None or split[1] == known.version:
+            continue
+        try:
+            newer = Version(split[1]) > Version(known.version)
+            allowed = SpecifierSet(",".join(known.clauses)).contains(split[1], prereleases=True)
+        except (InvalidVersion, InvalidSpecifier):
+            newer = allowed = False
+        if newer and allowed and not known.roots:
+            continue
+        kept[sha256] = filename
+    return kept
+
+
+def _requires_python(metadata: bytes) -> str:
+    for line in metadata.split(b"\n"):
+        if not line.strip():
+            break
+        if line.lower().startswith(b"requires-python:"):
+            return line.partition(b":")[2].strip().decode("utf-8", "replace")
+    return ""
+
+
+def name_and_version(filename: str, project: str | None = None) -> tuple[str, str] | None:
+    """Give canonical name and version that the name of an archive tells, or ``None`` if it is no archive's name."""
+    if filename.endswith(".whl"):
+        wheel = split_wheel_name(filename)
+        return None if wheel is None else (canonical_name(wheel[0]), canonical_version(wheel[1]))
+    sdist = split_sdist_name(filename, project)
+    return None if sdist is None else (sdist[0], canonical_version(sdist[1]))

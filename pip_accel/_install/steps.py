@@ -1,0 +1,216 @@
+"""What a set of changes does to the prefix, down to each file and directory, decided before the first of them is made.
+
+Changes are taken one after the other as pip would carry them out, on a picture of the prefix: a file that a removal
+takes away may have come by an earlier change of the set, and a file that two changes bring is the later one's.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pip_accel._install.layout import Layout, Write, plan
+from pip_accel._install.remove import Listing, find_directories, find_files, list_directory, look_up
+from pip_accel._values import Change, Target
+from pip_accel.exceptions import LinkError
+
+__all__ = ["Directory", "Steps", "decide"]
+
+
+class Directory(NamedTuple):
+    """A directory that goes, and what it takes to bring it back."""
+
+    path: str
+    mode: int
+    user: int
+    group: int
+
+
+class Steps(NamedTuple):
+    """All that happens, in this order. Paths are absolute, and no directory in them is a symbolic link."""
+
+    moves: list[str]  #: files that go, or are replaced
+    dropped: list[Directory]  #: directories that go, deepest first; they may come again
+    made: list[str]  #: directories that come, parents first
+    created: list[str]  #: files that come where there was none
+    links: list[tuple[str, list[tuple[str, str]]]]  #: root of a tree; files of it, and their destinations
+    writes: list[Write]
+    records: list[Write]
+
+
+def decide(changes: Sequence[Change], target: Target, *, byte_code: bool, template: str, umask: int) -> Steps:
+    """Decide what carrying out changes means; nothing is changed.
+
+    :raises UnsafeArchive: a file would lie outside of its scheme's directory.
+    :raises Unsupported: what is replaced can only be removed by pip.
+    :raises LinkError: a directory lies where a file would go, or a file where a directory would.
+    """
+    layouts = [plan(change, target, byte_code=byte_code, template=template, umask=umask) for change in changes]
+    picture = _Picture(target)
+    for change, layout in zip(changes, layouts, strict=True):
+        if change.replaces is not None:
+            picture.remove(change)
+        picture.add(change, layout)
+    return picture.steps()
+
+
+class _Picture:
+    """The prefix as it would be after the changes so far."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._places: dict[str, tuple[str, bool]] = {}  #: directory as planned: real path, whether it was there
+        self._names: dict[str, dict[str, bool]] = {}  #: real directory: names in it, whether directories
+        self._gone: dict[str, None] = {}
+        self._dropped: dict[str, None] = {}
+        self._arrivals: dict[str, str] = {}  #: real directory: a name that comes into it
+        self._blocked: list[str] = []  #: files where a directory is needed
+        self._links: list[tuple[str, dict[str, str]]] = []  #: by change: root of the tree, source by destination
+        self._writes: list[dict[str, Write]] = []
+        self._records: list[dict[str, Write]] = []
+        self._origin: dict[str, int] = {}  #: file that comes: number of the change it comes with
+
+    def remove(self, change: Change) -> None:
+        assert change.replaces is not None
+        files = find_files(change.replaces, self._target, self._look_up)
+        directories, links = find_directories(files, self._target.prefix, self._list_directory)
+        for path in (*files, *links):
+            if path in self._origin:
+                self._withdraw(path)
+            else:
+                self._gone[path] = None
+        self._dropped.update(dict.fromkeys(directories))
+
+    def add(self, change: Change, layout: Layout) -> None:
+        number = len(self._links)
+        origin = self._origin
+        places: dict[str, tuple[str, dict[str, bool]]] = {}
+
+        def claim(destination: str) -> str:
+            """Take a name: give its real path, after what lies there, or was to lie there, is gone."""
+            directory, _, name = destination.rpartition(os.sep)
+            place = places.get(directory)
+            if place is None:
+                place = places[directory] = self._enter(directory, name)
+            path = place[0] + name
+            if name in place[1]:
+                self._replace(path, place[1][name])
+            if path in origin:
+                self._withdraw(path)
+            origin[path] = number
+            return path
+
+        self._links.append((change.tree.path, {}))
+        self._writes.append({})
+        self._records.append({})
+        links, writes, records = self._links[-1][1], self._writes[-1], self._records[-1]
+        for source, destination in layout.links:
+            links[claim(destination)] = source
+        for write in layout.writes:
+            path = claim(write.path)
+            writes[path] = write._replace(path=path)
+        path = claim(layout.record.path)
+        records[path] = layout.record._replace(path=path)
+
+    def steps(self) -> Steps:
+        for path in self._blocked:
+            if path not in self._gone:
+                raise LinkError("Cannot make the directory {path}: there is a file of that name", path=path)
+        needed: dict[str, None] = {}
+        for directory in dict.fromkeys([path.rpartition(os.sep)[0] for path in self._origin]):
+            self._need(directory, needed)
+        dropped = []
+        for path in sorted(self._dropped, key=len, reverse=True):
+            try:
+                status = os.stat(path)
+            except FileNotFoundError:  # an earlier change was to make it
+                continue
+            dropped.append(Directory(path, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid))
+        return Steps(
+            list(self._gone),
+            dropped,
+            list(needed),
+            [path for path in self._origin if path not in self._gone],
+            [(root, [(source, path) for path, source in links.items()]) for root, links in self._links],
+            [write for writes in self._writes for write in writes.values()],
+            [write for records in self._records for write in records.values()],
+        )
+
+    def _enter(self, directory: str, name: str) -> tuple[str, dict[str, bool]]:
+        """Give the real path of a directory that ``name`` comes into, separator at the end, and the names in it."""
+        real, present = self._locate(directory)
+        above, arrival = real, name
+        while above not in self._arrivals:
+            self._arrivals[above] = arrival
+            above, arrival = os.path.split(above)
+        return os.path.join(real, ""), self._names_in(real) if present and real not in self._dropped else {}
+
+    def _replace(self, path: str, is_directory: bool) -> None:
+        if not is_directory:
+            self._gone[path] = None
+        elif path not in self._dropped:
+            raise LinkError("Cannot install {path}: there is a directory of that name", path=path)
+
+    def _withdraw(self, path: str) -> None:
+        number = self._origin.pop(path)
+        self._links[number][1].pop(path, None)
+        self._writes[number].pop(path, None)
+        self._records[number].pop(path, None)
+
+    def _locate(self, directory: str) -> tuple[str, bool]:
+        """Give the real path of a directory, and whether it was there. Below one that was not, nothing was."""
+        known = self._places.get(directory)
+        if known is not None:
+            return known
+        parent, name = os.path.split(directory)
+        if not name:
+            return directory, True
+        real, present = self._locate(parent)
+        path = os.path.join(real, name)
+        if present:
+            try:
+                mode = os.lstat(path).st_mode
+            except FileNotFoundError:
+                present = False
+            else:
+                if stat.S_ISLNK(mode) and os.path.isdir(path):
+                    path = os.path.realpath(path)
+                elif not stat.S_ISDIR(mode):
+                    present = False
+                    self._blocked.append(path)
+        self._places[directory] = path, present
+        return path, present
+
+    def _names_in(self, directory: str) -> dict[str, bool]:
+        names = self._names.get(directory)
+        if names is None:
+            with os.scandir(directory) as entries:
+                names = self._names[directory] = {each.name: each.is_dir(follow_symlinks=False) for each in entries}
+        return names
+
+    def _need(self, directory: str, needed: dict[str, None]) -> None:
+        """Note a directory and its parents to be made, parents first."""
+        if directory in needed:
+            return
+        _, present = self._locate(directory)
+        if present and directory not in self._dropped:
+            return
+        self._need(os.path.dirname(directory), needed)
+        needed[directory] = None
+
+    def _look_up(self, path: str) -> int | None:
+        if path in self._origin:
+            return stat.S_IFREG
+        return None if path in self._gone else look_up(path)
+
+    def _list_directory(self, path: str) -> Listing:
+        directories, links, others = list_directory(path)
+        gone, dropped = self._gone, self._dropped
+        directories = [name for name in directories if os.path.join(path, name) not in dropped]
+        links = [name for name in links if os.path.join(path, name) not in gone]
+        others = [name for name in others if os.path.join(path, name) not in gone]
+        if path in self._arrivals:
+            others.append(self._arrivals[path])
+        return directories, links, others

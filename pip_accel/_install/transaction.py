@@ -1,0 +1,183 @@
+"""A set of changes to an environment: all of them, or none.
+
+What happens is decided and written down (``steps``, ``journal``) before the first change. Whatever ends the transaction
+early, it is undone then, at the latest by the next run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from pip_accel._install.journal import Journal, recover, remove_empty
+from pip_accel._install.layout import Write
+from pip_accel._install.link import Linker
+from pip_accel._install.steps import Steps, decide
+from pip_accel._values import Change, Target
+from pip_accel.exceptions import LinkError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["install", "lock_prefix", "repair"]
+
+
+def install(
+    changes: Sequence[Change],
+    target: Target,
+    *,
+    linker: Linker,
+    byte_code: bool,
+    template: str,
+    umask: int,
+    on_replace: Callable[[Change], None] | None = None,
+) -> None:
+    """Carry out changes in the order given. Any exception, also that of a signal, leaves the environment as it was.
+
+    The caller holds the lock of the prefix, has repaired it, and found no damage in the trees.
+
+    :param byte_code: whether byte code is installed.
+    :param template: body of launchers, see :func:`~pip_accel._install.scripts.learn_template`.
+    :param umask: that of this process.
+    :param on_replace: called for each change that replaces a distribution, before anything is removed.
+    :raises UnsafeArchive: a file would lie outside of its scheme's directory.
+    :raises Unsupported: what is replaced can only be removed by pip.
+    :raises LinkError: a file could not be written.
+    """
+    steps = decide(changes, target, byte_code=byte_code, template=template, umask=umask)
+    journal = Journal(target.prefix)
+    try:
+        journal.write(steps)
+        if on_replace is not None:
+            for change in changes:
+                if change.replaces is not None:
+                    on_replace(change)
+        journal.stash(steps.moves)
+        _carry_out(steps, linker)
+        with _signals_held():
+            journal.commit()
+            recover(target.prefix)
+    except BaseException:
+        with _signals_held():
+            recover(target.prefix)
+        raise
+
+
+def repair(prefix: str) -> bool:
+    """Undo what a transaction that was killed left, or tidy up if it was complete.
+
+    :returns: whether there was anything to do.
+    :raises LinkError: something could not be put back.
+    """
+    with _signals_held():
+        return recover(prefix)
+
+
+def _carry_out(steps: Steps, linker: Linker) -> None:
+    for directory in steps.dropped:
+        remove_empty(directory.path)
+    for path in steps.made:
+        os.mkdir(path)
+    for root, pairs in steps.links:
+        if pairs:
+            linker.link(root, pairs)
+    for write in (*steps.writes, *steps.records):
+        _write(write)
+
+
+def _write(write: Write) -> None:
+    """Write a file whose name is free; the journal has it, so it need not appear at once."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    try:
+        with os.fdopen(os.open(write.path, flags, 0o666), "wb") as stream:
+            stream.write(write.data)
+        os.chmod(write.path, write.mode)
+        if write.mtime is not None:
+            os.utime(write.path, (write.mtime, write.mtime))
+    except OSError as error:
+        raise LinkError("Cannot write {path}: {error}", path=write.path, error=error) from error
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Let SIGINT and SIGTERM wait until the end; both are of no concern to other threads than the main one."""
+    import signal
+
+    arrived: list[int] = []
+    handlers = {}
+    try:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            handlers[each] = signal.signal(each, lambda number, _: arrived.append(number))
+    except ValueError:  # not the main thread
+        pass
+    try:
+        yield
+    finally:
+        for each, handler in handlers.items():
+            signal.signal(each, signal.SIG_DFL if handler is None else handler)
+        for number in arrived:
+            signal.raise_signal(number)
+
+
+@contextmanager
+def lock_prefix(prefix: str, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Keep other runs of pip-accel out of an environment. The lock ends with the process, however that ends.
+
+    The directory itself is locked, so that nothing is left in it. Where there are no locks (NFS), there is none.
+
+    :param on_wait: called once if another process holds the lock, before waiting for it.
+    """
+    handle = _open_lock(prefix)
+    try:
+        if handle is not None and not _lock(handle, wait=False):
+            on_wait()
+            _lock(handle, wait=True)
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+if sys.platform == "win32":
+
+    def _open_lock(prefix: str) -> int | None:
+        """Open a file for the directory: there are no locks of directories."""
+        import hashlib
+        import tempfile
+
+        name = hashlib.sha256(os.path.normcase(os.path.realpath(prefix)).encode("utf-8", "replace")).hexdigest()
+        return os.open(os.path.join(tempfile.gettempdir(), f"pip-accel-{name[:16]}.lock"), os.O_RDWR | os.O_CREAT)
+
+    def _lock(handle: int, *, wait: bool) -> bool:
+        import msvcrt
+        import time
+
+        while True:
+            try:
+                msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+                return True
+            except OSError:
+                if not wait:
+                    return False
+                time.sleep(0.1)
+
+else:
+
+    def _open_lock(prefix: str) -> int | None:
+        try:
+            return os.open(prefix, os.O_RDONLY)
+        except OSError:  # no such directory, or one that cannot be read
+            return None
+
+    def _lock(handle: int, *, wait: bool) -> bool:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            return False
+        except OSError:  # a file system without locks
+            pass
+        return True

@@ -1,0 +1,38 @@
+"""What the target holds now, on all of its ``sys.path``, told by the names of directories alone."""
+
+from __future__ import annotations
+
+import os
+
+from pip_accel._names import canonical_name
+from pip_accel._values import Installed, Target
+
+__all__ = ["find_installed", "is_local"]
+
+
+def find_installed(target: Target) -> dict[str, Installed]:
+    """Give the distributions of a target by canonical name; the first on ``sys.path`` counts."""
+    found: dict[str, Installed] = {}
+    for directory in target.path:
+        try:
+            entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+        except OSError:
+            continue
+        for entry in entries:
+            stem, extension = os.path.splitext(entry.name)
+            if extension not in (".dist-info", ".egg-info", ".egg-link") or stem.startswith("~"):
+                continue
+            name, _, rest = stem.partition("-")
+            version = rest.split("-py")[0] if extension == ".egg-info" else rest
+            key = canonical_name(name)
+            if key not in found:
+                found[key] = Installed(key, version, directory, entry.path)
+    return found
+
+
+def is_local(installed: Installed, target: Target) -> bool:
+    """Whether a distribution belongs to the target; what a virtual environment merely sees is not its own to remove."""
+    if not target.virtual:
+        return True
+    prefix = os.path.normcase(os.path.realpath(target.prefix))
+    return os.path.normcase(os.path.realpath(installed.location)).startswith(prefix.rstrip(os.sep) + os.sep)

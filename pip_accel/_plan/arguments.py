@@ -1,0 +1,349 @@
+"""Words to :class:`Request`, by pip's rules: what is asked for, and with which options, wherever they were given.
+
+Files are read, nothing is changed, and pip is not started. What only pip itself can serve, and all that pip would
+refuse, raises :class:`~pip_accel.exceptions.Unsupported`: pip then gets the words as they came.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NamedTuple
+
+from pip_accel._plan.options import (
+    OPTIONS,
+    FormatControl,
+    Given,
+    apply_settings,
+    apply_words,
+    default_of,
+    scan,
+)
+from pip_accel._plan.pip_configuration import find_interpreter, find_prefix, read_settings, settings_for
+from pip_accel._plan.requirement_files import Line, read_requirement_file
+from pip_accel._plan.requirements import Root, parse_requirement
+from pip_accel.exceptions import Unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Any
+
+__all__ = ["FormatControl", "IndexSettings", "Request", "Root", "download_words", "find_command", "parse", "read_file"]
+
+#: pip sets these where it starts itself and builds; what it then does differs
+_INSIDE_PIP = ("_PIP_RUNNING_IN_SUBPROCESS", "_PIP_IN_BUILD_IGNORE_CONSTRAINTS")
+_HASHES = ("sha256:", "sha384:", "sha512:")
+
+
+class IndexSettings(NamedTuple):
+    """Where pip would look for archives, after all configuration, words and requirement files. May hold passwords."""
+
+    index_url: str  #: empty for pip's default, and with ``no_index``
+    extra_index_urls: tuple[str, ...]
+    find_links: tuple[str, ...]  #: URLs, and absolute paths of what exists locally
+    no_index: bool
+    trusted_hosts: tuple[str, ...]
+
+
+class Request(NamedTuple):
+    """A ``pip install``: what was asked for, and everything that has a say in the answer."""
+
+    words: tuple[str, ...]  #: all words behind the program's name, as they came
+    command_words: tuple[str, ...]  #: ``words`` for behind ``install``: without it, and without ``--python`` before it
+    python: str | None  #: value of ``--python``: an interpreter, or the directory of an environment
+    requirements: tuple[Root, ...]  #: in the order in which pip meets them
+    constraints: tuple[Root, ...]
+    files: tuple[str, ...]  #: absolute paths of all requirement and constraint files, also included ones
+    index: IndexSettings  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
+    format_control: FormatControl
+    prefer_binary: bool
+    pre: bool
+    upgrade: bool
+    upgrade_strategy: str  #: ``only-if-needed`` or ``eager``; has no effect without ``upgrade``
+    force_reinstall: bool
+    ignore_installed: bool
+    no_deps: bool
+    compile: bool
+    require_hashes: bool
+    verbosity: int  #: number of ``-v`` less number of ``-q``
+    warn_script_location: bool
+    warn_conflicts: bool
+    progress_bar: str  #: ``auto``, ``on``, ``off`` or ``raw``
+    root_user_action: str  #: ``warn`` or ``ignore``
+    break_system_packages: bool
+    options: Mapping[str, Any]  #: pip's name of an option → its value, for all in configuration, variables and words
+    install_settings: tuple[str, ...]  #: words that give other commands what the section ``[install]`` gives this one
+
+
+def read_file(path: str) -> bytes:
+    """The contents of a file."""
+    with open(path, "rb") as stream:
+        return stream.read()
+
+
+def find_command(words: Sequence[str], environ: Mapping[str, str]) -> tuple[int, str] | None:
+    """The place and the name of pip's command among words; ``None`` if there is none, or pip would not get to it.
+
+    pip does not get to it when its options before the command are wrong or ask for help or its version, and when it is
+    called to complete a command line.
+    """
+    try:
+        scanned = scan(words, "m", interspersed=False)
+    except Unsupported:
+        return None
+    if "PIP_AUTO_COMPLETE" in environ or any(each.option.dest in ("help", "version") for each in scanned.given):
+        return None
+    return (scanned.end, words[scanned.end]) if scanned.end < len(words) else None
+
+
+def parse(
+    words: Sequence[str],
+    environ: Mapping[str, str],
+    read: Callable[[str], bytes] = read_file,
+    prefix_of: Callable[[str], str] = find_prefix,
+) -> Request:
+    """Understand the words of a ``pip install``.
+
+    :param words: all behind the program's name.
+    :param read: gives the contents of a file by its absolute path, or raises :class:`OSError`: of pip's configuration
+        files, and of requirement and constraint files.
+    :param prefix_of: gives the ``sys.prefix`` of the interpreter that ``--python`` chose, where pip looks for a
+        configuration file.
+    :raises Unsupported: pip has to have the whole command.
+    """
+    words = tuple(words)
+    if any(name in environ for name in _INSIDE_PIP):
+        raise Unsupported("pip runs inside of another pip")
+    command_words, python, settings = _parse_before_command(words, environ, read, prefix_of)
+    given, positional, _end = scan(command_words, "i")
+    values: dict[str, Any] = {}
+    apply_settings(values, settings_for("install", settings), "i")
+    install_settings = _translate_settings(values, settings)
+    apply_words(values, given)
+    if values.get("python") and not python:
+        raise Unsupported("the option --python stands behind the command")
+    if not positional and "requirements" not in values:
+        raise Unsupported("there is no requirement")
+    if not all(word.strip() for word in positional):
+        raise Unsupported("a requirement is empty")
+
+    files: list[str] = []
+
+    def read_and_note(path: str) -> bytes:
+        files.append(path)
+        return read(path)
+
+    def lines(dest: str) -> Iterator[Line]:
+        for path in values.get(dest, ()):
+            yield from read_requirement_file(
+                path, constraint=dest == "constraints", environ=environ, read=read_and_note
+            )
+
+    # pip reads constraints first, and what files set holds for all: the order decides which setting is the last.
+    index = _Index(values)
+    constraints, requirements = _read_lines(lines("constraints"), values, index)
+    requirements += [parse_requirement(word, "command line") for word in positional]
+    for more, roots in zip(_read_lines(lines("requirements"), values, index), (constraints, requirements), strict=True):
+        roots += more
+    return Request(
+        words=words,
+        command_words=command_words,
+        python=python,
+        requirements=tuple(requirements),
+        constraints=tuple(constraints),
+        files=tuple(dict.fromkeys(files)),
+        index=index.settings(),
+        format_control=values.get("format_control", FormatControl()),
+        prefer_binary=index.prefer_binary,
+        pre=index.pre,
+        upgrade=values.get("upgrade", False),
+        upgrade_strategy=values.get("upgrade_strategy", "only-if-needed"),
+        force_reinstall=values.get("force_reinstall", False),
+        ignore_installed=values.get("ignore_installed", False),
+        no_deps=values.get("ignore_dependencies", False),
+        compile=values.get("compile", True),
+        require_hashes=_requires_hashes(values, [*constraints, *requirements]),
+        verbosity=values.get("verbose", 0) - values.get("quiet", 0),
+        warn_script_location=values.get("warn_script_location", True),
+        warn_conflicts=values.get("warn_about_conflicts", True),
+        progress_bar=values.get("progress_bar", "auto"),
+        root_user_action=values.get("root_user_action", "warn"),
+        break_system_packages=values.get("override_externally_managed", False),
+        options=values,
+        install_settings=install_settings,
+    )
+
+
+def download_words(request: Request) -> list[str]:
+    """The same request in words for behind ``pip download``, which knows fewer options than ``pip install``.
+
+    They are meant for the same working directory, variables and configuration files: paths are as the user wrote them.
+    """
+    scanned = scan(request.command_words, "i")
+    words = list(request.install_settings)
+    for option, value, _start, _end in scanned.given:
+        if "d" in option.commands:
+            words.append(f"{option.long}={value}" if option.takes_value else option.long)
+    return [*words, *scanned.positional]
+
+
+def _parse_before_command(
+    words: tuple[str, ...],
+    environ: Mapping[str, str],
+    read: Callable[[str], bytes],
+    prefix_of: Callable[[str], str],
+) -> tuple[tuple[str, ...], str | None, Mapping[str, Mapping[str, str]]]:
+    """The words for behind ``install``, the value of ``--python``, and the settings that pip then finds."""
+    scanned = scan(words, "m", interspersed=False)
+    settings = read_settings(environ, sys.prefix, read)
+    values: dict[str, Any] = {}
+    apply_settings(values, settings_for("global", settings), "m")
+    apply_words(values, scanned.given)
+    # pip takes out the first word that is equal to the command, wherever it stands.
+    if scanned.end == len(words) or words[scanned.end] != "install" or words.index("install") != scanned.end:
+        raise Unsupported("the command is not install")
+    python = values.get("python") or None
+    if python:
+        interpreter = find_interpreter(python)
+        if interpreter is None:
+            raise Unsupported("there is no interpreter {python}", python=python)
+        settings = read_settings(environ, prefix_of(interpreter), read)
+    dropped = {scanned.end}
+    for each in scanned.given:
+        if each.option.dest == "python":
+            dropped.update(range(each.start, each.end))
+    return tuple(word for place, word in enumerate(words) if place not in dropped), python, settings
+
+
+def _translate_settings(values: Mapping[str, Any], settings: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
+    """Words that make up for the sections ``[install]`` and ``[download]``, which hold for one command each."""
+    if not settings.get("install") and not settings.get("download"):
+        return ()
+    others: dict[str, Any] = {}
+    apply_settings(others, settings_for("download", settings), "d")
+    words: list[str] = []
+    # Of several options for one dest the first can set any value.
+    shared = {option.dest: option for option in reversed(OPTIONS) if {"i", "d"} <= set(option.commands)}
+    for dest, option in shared.items():
+        wanted, found = (each.get(dest, default_of(option)) for each in (values, others))
+        if wanted == found:
+            continue
+        if option.kind == "flag" and wanted:
+            words.append(option.long)
+        elif option.kind == "count" and wanted > found:
+            words += [option.long] * (wanted - found)
+        elif option.kind == "append" and wanted[: len(found)] == found:
+            words += [f"{option.long}={value}" for value in wanted[len(found) :]]
+        elif option.kind == "value" and wanted is not None:
+            words.append(f"{option.long}={wanted}")
+        elif option.kind == "format":
+            words += _format_words(wanted)
+        else:
+            raise Unsupported("the setting {option} cannot be given to another command", option=option.long)
+    return tuple(words)
+
+
+def _format_words(control: FormatControl) -> Iterator[str]:
+    """Words that bring about a format control, whatever it was before. ``:all:`` empties both sets: it goes first."""
+    yield from ("--no-binary=:none:", "--only-binary=:none:")
+    pairs = [("--no-binary", name) for name in control.no_binary]
+    pairs += [("--only-binary", name) for name in control.only_binary]
+    for option, name in sorted(pairs, key=lambda pair: (pair[1] != ":all:", pair)):
+        yield f"{option}={name}"
+
+
+class _Index:
+    """What requirement files may change while they are read: pip's search scope, and its taste in archives."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.no_index: bool = values.get("no_index", False)
+        self.urls: list[str] = []
+        if not self.no_index:
+            self.urls = [values.get("index_url", ""), *values.get("extra_index_urls", ())]
+        self.find_links: list[str] = [_find_home(link) for link in values.get("find_links", ())]
+        self.trusted_hosts: list[str] = list(values.get("trusted_hosts", ()))
+        self.prefer_binary: bool = values.get("prefer_binary", False)
+        self.pre: bool = values.get("pre", False)
+
+    def apply_line(self, line: Line) -> None:
+        """Take over the options of a line that has no requirement and includes no file."""
+        options: dict[str, Any] = {}
+        apply_words(options, (each for each in line.given if each.option.kind != "format"))
+        if options.get("no_index"):
+            self.no_index, self.urls = True, []
+        if not self.no_index:
+            if url := options.get("index_url"):
+                self.urls = [url]
+            self.urls += options.get("extra_index_urls", ())
+        # Of several on one line pip takes the first.
+        for link in options.get("find_links", ())[:1]:
+            beside = os.path.join(os.path.dirname(line.path), link)
+            self.find_links.append(beside if os.path.exists(beside) else link)
+        self.trusted_hosts += options.get("trusted_hosts", ())
+        self.prefer_binary |= options.get("prefer_binary", False)
+        self.pre |= options.get("pre", False)
+
+    def settings(self) -> IndexSettings:
+        return IndexSettings(
+            index_url=self.urls[0] if self.urls else "",
+            extra_index_urls=tuple(self.urls[1:]),
+            find_links=tuple(os.path.abspath(link) if os.path.exists(link) else link for link in self.find_links),
+            no_index=self.no_index,
+            trusted_hosts=tuple(self.trusted_hosts),
+        )
+
+
+def _find_home(link: str) -> str:
+    """A link that begins with ``~`` is a path if that path exists."""
+    path = os.path.expanduser(link)
+    return path if link.startswith("~") and os.path.exists(path) else link
+
+
+def _read_lines(lines: Iterable[Line], values: dict[str, Any], index: _Index) -> tuple[list[Root], list[Root]]:
+    """The constraints and the requirements of lines; their options change ``values`` and ``index``."""
+    constraints: list[Root] = []
+    requirements: list[Root] = []
+    for line in lines:
+        source = f"{line.path}:{line.number}"
+        dests = {each.option.dest for each in line.given}
+        _refuse_options(line.given, source)
+        # pip carries these out while it parses a line, whatever else stands on it.
+        apply_words(values, (each for each in line.given if each.option.kind == "format"))
+        if line.requirement:
+            root = parse_requirement(line.requirement, source, _hashes(line.given, source))
+            if line.constraint and (root.extras or root.direct):
+                raise Unsupported("a constraint ({source}) is more than a name and versions", source=source)
+            (constraints if line.constraint else requirements).append(root)
+        elif not dests & {"requirements", "constraints"}:
+            if "hashes" in dests:
+                raise Unsupported("a line ({source}) has hashes without a requirement", source=source)
+            for dest in dests & {"require_hashes", "no_require_hashes"}:
+                values[dest] = True
+            index.apply_line(line)
+    return constraints, requirements
+
+
+def _refuse_options(given: Iterable[Given], source: str) -> None:
+    for each in given:
+        if not each.option.ours:
+            raise Unsupported(
+                "only pip itself can serve the option {option} ({source})", option=each.option.long, source=source
+            )
+
+
+def _hashes(given: Iterable[Given], source: str) -> tuple[str, ...]:
+    hashes = tuple(each.value for each in given if each.option.dest == "hashes")
+    if not all(value.startswith(_HASHES) for value in hashes):
+        raise Unsupported("a requirement ({source}) has a hash of an unknown kind", source=source)
+    return hashes
+
+
+def _requires_hashes(values: Mapping[str, Any], roots: Iterable[Root]) -> bool:
+    """Whether every archive must have a known hash: as asked for, or as soon as one requirement has hashes."""
+    required: bool = values.get("require_hashes", False)
+    if values.get("no_require_hashes"):
+        if required:
+            raise Unsupported("the options --require-hashes and --no-require-hashes exclude each other")
+        return False
+    return required or any(root.hashes for root in roots)

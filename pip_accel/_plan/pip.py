@@ -1,0 +1,193 @@
+"""The one module that knows pip: runs it as a subprocess and reads its JSON installation report.
+
+pip is only spoken to through its command line, its settings in the environment, and its report; it is never imported.
+Source of the report's shape: pip's documentation, "Installation Report", version 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.request import pathname2url
+
+from pip_accel._process import Completed, pass_through, run
+from pip_accel._text import mask_secrets
+from pip_accel.exceptions import NothingFound, PipFailed
+
+__all__ = ["Downloads", "Item", "Report", "download", "hand_over", "pip_command", "resolve_locally"]
+
+#: Where a run without network would have to go: the port "discard", on which nothing answers.
+_DEAD_PROXY = "http://127.0.0.1:9"
+
+_CURABLE = (
+    "Read timed out",
+    "ReadTimeoutError",
+    "Connection reset",
+    "ConnectionResetError",
+    "IncompleteRead",
+    "IncompleteDownload",
+    "ProtocolError",
+    "RemoteDisconnected",
+    "500 Server Error",
+    "502 Server Error",
+    "503 Server Error",
+    "504 Server Error",
+    "too many 50",
+    "DO NOT MATCH",
+)
+
+
+class Item(NamedTuple):
+    """One distribution of pip's answer."""
+
+    name: str  #: as the metadata spells it
+    version: str
+    url: str  #: where pip found it
+    requested: bool
+    direct: Mapping[str, Any] | None  #: contents of ``direct_url.json``, if it was asked for by URL or path
+    requires: tuple[str, ...]  #: values of ``Requires-Dist``
+
+
+class Report(NamedTuple):
+    """pip's answer, without having installed anything."""
+
+    items: tuple[Item, ...]
+    output: str  #: what pip said on standard output meanwhile
+    errors: str
+
+
+class Downloads(NamedTuple):
+    """What the download-only pass brought."""
+
+    files: tuple[str, ...]  #: paths of archives
+    backtracked: bool  #: pip had to try more than one candidate for some project
+    output: str
+
+
+def pip_command(python: str | None) -> list[str]:
+    """Give the words that start pip for a target."""
+    return [sys.executable, "-m", "pip", *(["--python", python] if python is not None else [])]
+
+
+def hand_over(words: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Let pip do the whole command, with our streams; give its status."""
+    return pass_through([sys.executable, "-m", "pip", *words], environ)
+
+
+def resolve_locally(
+    python: str | None,
+    words: Sequence[str],
+    *,
+    page: str,
+    environ: Mapping[str, str],
+    work: str,
+) -> Report | Completed:
+    """Let pip plan an installation from a page of links, without any network.
+
+    :param words: of ``pip install``, from behind that word.
+    :param page: path of the page.
+    :param environ: for pip; settings that would lead it elsewhere are taken out here.
+    :param work: a directory for what it writes.
+    :returns: its answer, or how it failed.
+    """
+    report = os.path.join(work, "report.json")
+    # In the environment this takes the place of find-links there and in configuration files. --no-index alone does not
+    # keep pip off the network: links in requirement files remain.
+    settings = {
+        **environ,
+        "PIP_FIND_LINKS": "file://" + pathname2url(page),
+        "PIP_PROXY": _DEAD_PROXY,
+        "PIP_RETRIES": "0",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_EXISTS_ACTION": environ.get("PIP_EXISTS_ACTION") or "w",
+    }
+    for name in ("NO_PROXY", "no_proxy", "PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL"):
+        settings.pop(name, None)
+    own = ["--dry-run", "--report", report, "--no-index", "--no-build-isolation"]
+    own += ["--proxy", _DEAD_PROXY, "--retries", "0"]
+    answer = run([*pip_command(python), "install", *own, *words], env=settings)
+    if answer.status != 0:
+        return answer
+    try:
+        with open(report, encoding="utf-8") as stream:
+            value = json.load(stream)
+    except FileNotFoundError:  # nothing to install, in some releases
+        value = {"version": "1", "install": []}
+    return Report(tuple(_item(each) for each in value["install"]), answer.output, answer.errors)
+
+
+def _item(value: Mapping[str, Any]) -> Item:
+    metadata = value["metadata"]
+    return Item(
+        name=metadata["name"],
+        version=metadata["version"],
+        url=value["download_info"]["url"],
+        requested=bool(value.get("requested")),
+        direct=value["download_info"] if value.get("is_direct") else None,
+        requires=tuple(metadata.get("requires_dist", ())),
+    )
+
+
+def download(
+    python: str | None,
+    words: Sequence[str],
+    *,
+    environ: Mapping[str, str],
+    work: str,
+    retries: int,
+    on_retry: Callable[[str], None],
+) -> Downloads:
+    """Let pip find and fetch all archives that an installation needs, as if nothing was installed.
+
+    :param words: of ``pip download``, from behind that word.
+    :param retries: how often pip may be sent again, where that can help.
+    :param on_retry: is told the failure each time.
+    :raises PipFailed: pip failed; its words are in the context. :class:`NothingFound` if a requirement has no candidate.
+    """
+    settings = {
+        **environ,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_EXISTS_ACTION": environ.get("PIP_EXISTS_ACTION") or "w",
+    }
+    for attempt in range(retries + 1):
+        stage = os.path.join(work, f"stage-{attempt}")
+        log = os.path.join(work, f"log-{attempt}")
+        os.mkdir(stage)
+        own = ["--dest", stage, "--log", log, "--no-build-isolation"]
+        command = [*pip_command(python), "download", *own, *words]
+        answer = run(command, env=settings)
+        if answer.status == 0:
+            files = tuple(os.path.join(stage, name) for name in sorted(os.listdir(stage)))
+            return Downloads(files, _backtracked(log), answer.output)
+        said = answer.output + answer.errors
+        if attempt == retries or not any(sign in said for sign in _CURABLE):
+            break
+        on_retry(_last_error(answer.errors))
+        time.sleep(2**attempt)
+    nothing = "No matching distribution found" in said
+    raise (NothingFound if nothing else PipFailed)(
+        "pip could not get what the installation needs: {reason}",
+        reason=_last_error(answer.errors) or f"exit status {answer.status}",
+        command=[mask_secrets(word) for word in command],
+        status=answer.status,
+        output=answer.output,
+        errors=answer.errors,
+    )
+
+
+def _last_error(errors: str) -> str:
+    lines = [line.strip() for line in errors.splitlines() if line.startswith("ERROR:")]
+    return mask_secrets(lines[-1].removeprefix("ERROR:").strip()) if lines else ""
+
+
+def _backtracked(log: str) -> bool:
+    """Whether pip turned a candidate down; its log has a line for each, at any verbosity."""
+    try:
+        with open(log, encoding="utf-8", errors="replace") as stream:
+            return any("Will try a different candidate" in line for line in stream)
+    except OSError:
+        return True

@@ -1,0 +1,86 @@
+"""Prepares the metadata of a source tree for pip, which plans meanwhile: started by :mod:`pip_accel._build.shim`.
+
+Arguments: the order (JSON, see :mod:`pip_accel._engine`), the source tree, the directory for the ``.dist-info``, whose
+name is printed. What a build says on failure goes to standard error, and so into pip's own message.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+
+from pip_accel import _fs
+from pip_accel._values import Scheme, Target
+from pip_accel.exceptions import PipAcceleratorError, PipFailed
+
+__all__ = ["main"]
+
+
+def main(order_path: str, source: str, directory: str) -> int:
+    """Prepare, and give the exit status."""
+    from pip_accel._build.source import static_metadata
+
+    with open(order_path, encoding="utf-8") as stream:
+        order = json.load(stream)
+    metadata = static_metadata(source)
+    if metadata is not None:
+        dist_info = os.path.join(directory, "static.dist-info")
+        _fs.write_file(os.path.join(dist_info, "METADATA"), metadata)
+        facts = None
+    else:
+        try:
+            dist_info, facts = _prepare(order, source, directory)
+        except PipFailed as error:
+            print(error.context.get("errors") or error, file=sys.stderr)
+            return 1
+        except PipAcceleratorError as error:
+            print(error, file=sys.stderr)
+            return 1
+        with open(os.path.join(dist_info, "METADATA"), "rb") as binary:
+            metadata = binary.read()
+    _keep(order["spool"], metadata, facts)
+    print(os.path.basename(dist_info))
+    return 0
+
+
+def _prepare(order: dict[str, object], source: str, directory: str) -> tuple[str, dict[str, object]]:
+    from pip_accel._engine import Engine, order_view
+    from pip_accel._resources import Resources
+    from pip_accel.config import Config
+
+    config = Config()
+    config.data_directory = order["data-directory"]
+    config.offline = order["offline"]
+    fields = order["target"]
+    assert isinstance(fields, list)
+    target = Target(*fields)
+    target = target._replace(
+        scheme=Scheme(*target.scheme),
+        path=tuple(target.path),
+        markers=tuple((name, value) for name, value in target.markers),
+    )
+    resources = Resources(config, target, order["python"], order["environ"], order["temporary"])  # type: ignore[arg-type]
+    view = order_view(order["view"])  # type: ignore[arg-type]
+    engine = Engine(resources, view, order["build-environ"], lambda text: None)  # type: ignore[arg-type]
+    return engine.builder.prepare(source, os.path.basename(source), directory)
+
+
+def _keep(spool: str, metadata: bytes, facts: dict[str, object] | None) -> None:
+    """Leave the result where the run finds it that pip works for."""
+    from email.parser import BytesHeaderParser
+
+    from pip_accel._names import canonical_name, canonical_version
+
+    message = BytesHeaderParser().parsebytes(metadata)
+    name = f"{canonical_name(str(message['Name']))}-{canonical_version(str(message['Version']))}"
+    place = os.path.join(spool, name)
+    shutil.rmtree(place, ignore_errors=True)
+    if facts is not None:
+        _fs.write_file(os.path.join(place, "build.json"), json.dumps(facts))
+    _fs.write_file(os.path.join(place, "METADATA"), metadata)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:4]))

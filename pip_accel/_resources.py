@@ -1,0 +1,158 @@
+"""What every stage of one run works with: the settings, the target, the places of the data directory, a temporary root."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from pip_accel import _fs
+from pip_accel._environment import target_tag
+from pip_accel._index import LocalIndex
+from pip_accel._store import Store
+from pip_accel._values import Target
+from pip_accel.exceptions import DataDirectoryError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pip_accel.config import Config
+
+__all__ = ["Resources", "host_pip_version", "open_data_directory", "open_resources"]
+
+
+class Resources:
+    """The parts of one run.
+
+    :ivar python: the ``--python`` that pip gets, or ``None``: the interpreter we run in.
+    :ivar temporary: a directory that vanishes with the run, and by the next run if this one is killed.
+    """
+
+    def __init__(
+        self, config: Config, target: Target, python: str | None, environ: Mapping[str, str], temporary: str
+    ) -> None:
+        self.config = config
+        self.target = target
+        self.python = python
+        self.environ = environ
+        self.temporary = temporary
+        self.umask = _fs.current_umask()
+        self.jobs = config.build_jobs or os.cpu_count() or 1
+        self.index = LocalIndex(config.source_index, target_tag(target))
+        by_hash = bool(environ.get("SOURCE_DATE_EPOCH"))
+        trees = os.path.join(config.data_directory, "trees")
+        self.store = Store(trees, target, umask=self.umask, jobs=self.jobs, by_hash=by_hash)
+        self._count = 0
+        self._template: str | None = None
+
+    def directory(self, name: str) -> str:
+        """Make a new directory below the temporary root."""
+        self._count += 1
+        path = os.path.join(self.temporary, f"{name}-{self._count}-{os.getpid()}")
+        os.makedirs(path, mode=0o700)
+        return path
+
+    @property
+    def template(self) -> str:
+        """The text of launchers, as the pip that runs here writes them; learned from it once."""
+        if self._template is None:
+            path = self.place("templates", f"pip-{host_pip_version()}")
+            self._template = _fs.read_text(path)
+            if self._template is None:
+                from pip_accel._install.scripts import learn_template
+
+                self._template = learn_template(sys.executable, self.directory("template"))
+                _fs.write_file(path, self._template)
+        return self._template
+
+    def place(self, *parts: str) -> str:
+        """Give a path below the data directory."""
+        return os.path.join(self.config.data_directory, *parts)
+
+
+def open_data_directory(path: str) -> None:
+    """Make the data directory if it is missing, and see that it is ours alone to write to.
+
+    :raises DataDirectoryError: it cannot be used; the message says why and what to do.
+    """
+    try:
+        os.makedirs(path, mode=0o755, exist_ok=True)
+        status = os.stat(path)
+    except OSError as error:
+        raise _unusable(path, error.strerror or str(error)) from error
+    if not stat.S_ISDIR(status.st_mode):
+        raise _unusable(path, "it is not a directory")
+    if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
+        raise _unusable(path, "it belongs to another user")
+    if os.name != "nt" and status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise _unusable(path, "others may write to it")
+    try:
+        os.makedirs(os.path.join(path, "tmp"), mode=0o700, exist_ok=True)
+        probe = _fs.unique_name(os.path.join(path, "tmp", "probe"))
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        os.unlink(probe)
+    except OSError as error:
+        raise _unusable(path, error.strerror or str(error)) from error
+
+
+def _unusable(path: str, reason: str) -> DataDirectoryError:
+    return DataDirectoryError(
+        "The data directory {path} cannot be used ({reason}): pip does this run alone. "
+        "Choose another one with $PIP_ACCEL_CACHE.",
+        path=path,
+        reason=reason[:1].lower() + reason[1:],
+    )
+
+
+@contextmanager
+def open_resources(
+    config: Config, target: Target, python: str | None, environ: Mapping[str, str]
+) -> Iterator[Resources]:
+    """Give the parts of a run; what is temporary goes when it ends.
+
+    :raises DataDirectoryError: the data directory cannot be used.
+    """
+    open_data_directory(config.data_directory)
+    root = os.path.join(config.data_directory, "tmp")
+    _sweep(root)
+    name = f"{os.getpid()}-{os.urandom(4).hex()}"
+    temporary = os.path.join(root, f"run-{name}")
+    nascent = os.path.join(root, f"new-{name}")
+    os.mkdir(nascent, 0o700)
+    holder = _fs.try_lock(os.path.join(nascent, "lock"))
+    os.rename(nascent, temporary)  # only now do other runs look for its lock
+    try:
+        yield Resources(config, target, python, environ, temporary)
+    finally:
+        if holder is not None:
+            os.close(holder)
+        _fs.remove_tree(temporary)
+
+
+def _sweep(root: str) -> None:
+    """Remove what runs left behind that were killed: nobody holds their lock any more."""
+    for entry in os.scandir(root):
+        lock = os.path.join(entry.path, "lock")
+        if not entry.name.startswith("run-") or not os.path.exists(lock):
+            continue
+        try:
+            handle = _fs.try_lock(lock)
+        except OSError:
+            continue
+        if handle is not None:
+            _fs.remove_tree(entry.path)
+            os.close(handle)
+
+
+def host_pip_version() -> str:
+    """Give the version of the pip that runs here, told by the name of its metadata directory."""
+    for directory in sys.path:
+        try:
+            names = os.listdir(directory or ".")
+        except OSError:
+            continue
+        for name in names:
+            if name.startswith("pip-") and name.endswith(".dist-info"):
+                return name[4:-10]
+    return "unknown"

@@ -1,0 +1,109 @@
+"""The values that the stages hand to each other: what was asked for, what was chosen, what lies unpacked in the store.
+
+Plain immutable tuples without behaviour, so that every stage can be tested on its own and the warm path imports nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["Archive", "Change", "Installed", "Launcher", "Pin", "Scheme", "Target", "Tree", "TreeFile"]
+
+
+class Scheme(NamedTuple):
+    """The directories of a target, absolute, as pip uses them (PEP 427 and ``sysconfig`` name them so)."""
+
+    purelib: str
+    platlib: str
+    headers: str  #: without the project's name: each distribution gets a directory below it
+    scripts: str
+    data: str
+
+
+class Target(NamedTuple):
+    """The environment that is installed into, and the interpreter that will run in it."""
+
+    python: str  #: absolute path of its interpreter, as hashbangs name it; symbolic links are not followed
+    version: str  #: full version of Python, ``3.12.1``
+    implementation: str  #: ``cpython``, ``pypy``
+    cache_tag: str  #: ``cpython-312``, the middle of the names of byte code files
+    magic: str  #: magic number of its byte code, hex
+    abi: str  #: ``SOABI``, plus what it does not tell: ``debug``, ``freethreaded``
+    platform: str  #: ``sysconfig.get_platform()``
+    libc: str  #: ``glibc-2.36``, empty where that has no meaning
+    prefix: str  #: ``sys.prefix``
+    base_python: str  #: interpreter that virtual environments are made from
+    scheme: Scheme
+    path: tuple[str, ...]  #: directories on its ``sys.path`` that can hold distributions
+    virtual: bool  #: whether it is a virtual environment
+    externally_managed: str  #: path of its ``EXTERNALLY-MANAGED`` file, empty if there is none
+    markers: tuple[tuple[str, str], ...] = ()  #: the values of environment markers (PEP 508), ``("os_name", "posix")``
+
+
+class Archive(NamedTuple):
+    """A file of a distribution, as it came, in the local index."""
+
+    path: str  #: absolute
+    filename: str  #: as the index spelled it
+    sha256: str  #: hex digest
+
+
+class Pin(NamedTuple):
+    """A distribution that the plan chose, and the archive that provides it."""
+
+    name: str  #: as the metadata spells it; compare canonical forms only
+    version: str  #: as the metadata spells it
+    archive: Archive
+    requested: bool  #: asked for by the user; else another distribution brought it in
+    direct_url: str  #: contents of ``direct_url.json``, empty unless it was asked for by URL or path
+
+
+class TreeFile(NamedTuple):
+    """One file of a :class:`Tree`. It lies at ``<tree.path>/<scheme>/<path>``."""
+
+    scheme: str  #: a field of :class:`Scheme`
+    path: str  #: relative to that scheme's directory (for headers: to the project's directory below it), ``/`` on every system
+    mode: int  #: permission bits, umask applied
+    size: int  #: bytes
+    digest: str  #: as RECORD spells it: ``sha256=`` and urlsafe base64 without padding; empty for byte code
+    kind: str  #: ``file``; ``script``: line one names the target's interpreter; ``bytecode``: of a file; ``script-bytecode``
+
+
+class Launcher(NamedTuple):
+    """A script that is made from an entry point."""
+
+    name: str
+    module: str
+    function: str  #: may have dots
+    gui: bool
+
+
+class Tree(NamedTuple):
+    """A distribution unpacked in the store: everything that an installation needs to know, no file opened."""
+
+    path: str  #: absolute
+    name: str  #: of the project, as its metadata spells it
+    version: str
+    lib: str  #: ``purelib`` or ``platlib``: where ``dist_info`` lies
+    dist_info: str  #: name of its directory, ``six-1.17.0.dist-info``
+    mtime: int  #: modification time of all its files, seconds, even
+    launchers: tuple[Launcher, ...]
+    files: tuple[TreeFile, ...]  #: without RECORD, INSTALLER, REQUESTED, direct_url.json and launchers
+
+
+class Installed(NamedTuple):
+    """A distribution that the target holds."""
+
+    name: str  #: canonical
+    version: str
+    location: str  #: the directory on ``sys.path``
+    metadata: str  #: absolute path of its ``.dist-info`` directory (or ``.egg-info`` file or directory, ``.egg-link``)
+
+
+class Change(NamedTuple):
+    """One step of an installation: what goes, and what comes."""
+
+    tree: Tree
+    requested: bool
+    direct_url: str  #: contents of ``direct_url.json``, or empty
+    replaces: Installed | None

@@ -1,0 +1,133 @@
+"""Caches of binary distribution archives: the protocol of backends, and all of them as one.
+
+A backend is found by an entry point in the group ``pip_accel.cache_backends``: a module that defines a subclass of
+:class:`AbstractCacheBackend`, or the class. They are looked up on a miss of the store only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+
+from pip_accel.exceptions import CacheBackendDisabledError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pip_accel.config import Config
+
+__all__ = ["AbstractCacheBackend", "CacheBackendMeta", "CacheManager"]
+
+_GROUP = "pip_accel.cache_backends"
+_registered: list[type[AbstractCacheBackend]] = []
+
+
+class CacheBackendMeta(type):
+    """The metaclass that once registered backends; :meth:`AbstractCacheBackend.__init_subclass__` does that now."""
+
+
+class AbstractCacheBackend(metaclass=CacheBackendMeta):
+    """What a cache backend has to offer. Defining a subclass registers it."""
+
+    PRIORITY: ClassVar[int] = 0  #: lower is asked first; ``local`` has 10, ``s3`` 20
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def __init_subclass__(cls, **kw: Any) -> None:
+        super().__init_subclass__(**kw)
+        _registered.append(cls)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+    def get(self, filename: str) -> str | None:
+        """Give the path of a local file with the content of a cached archive, or ``None`` if it is not there.
+
+        :param filename: relative, ``/`` on every system, with one directory or more in front.
+        """
+        raise NotImplementedError
+
+    def put(self, filename: str, handle: BinaryIO) -> None:
+        """Store an archive. The handle is at position 0 and stays open; the same name may come twice."""
+        raise NotImplementedError
+
+
+class CacheManager:
+    """All cache backends as one. A backend that raises is off for the rest of the run, and is reported once.
+
+    :param on_failure: is told of a backend that failed, with the error; not of one that is not set up.
+    """
+
+    def __init__(self, config: Config, *, on_failure: Callable[[str, Exception], None] | None = None) -> None:
+        self.config = config
+        self._on_failure = on_failure
+        self._backends: list[AbstractCacheBackend] | None = None
+
+    @property
+    def backends(self) -> list[AbstractCacheBackend]:
+        """The backends in use, in the order in which they are asked."""
+        if self._backends is None:
+            self._load_entry_points()
+            self._backends = []
+            for backend_class in sorted(_registered, key=lambda each: each.PRIORITY):
+                try:
+                    self._backends.append(backend_class(self.config))
+                except Exception as error:  # a third party's constructor may raise anything
+                    self._report(backend_class.__name__, error)
+        return self._backends
+
+    def _load_entry_points(self) -> None:
+        import importlib.metadata
+
+        from pip_accel.caches import local  # noqa: F401  (also where pip-accel runs from a checkout without metadata)
+
+        for entry_point in importlib.metadata.entry_points(group=_GROUP):
+            try:
+                entry_point.load()
+            except Exception as error:
+                self._report(entry_point.name, error)
+
+    def _report(self, name: str, error: Exception) -> None:
+        if self._on_failure is not None and not isinstance(error, CacheBackendDisabledError):
+            self._on_failure(name, error)
+
+    def _switch_off(self, backend: AbstractCacheBackend, error: Exception) -> None:
+        self.backends.remove(backend)
+        self._report(repr(backend), error)
+
+    def get(self, requirement: Any) -> str | None:
+        """Give the path of the first archive that a backend has for a requirement and that is whole, or ``None``.
+
+        :param requirement: its ``cache_key`` says what it depends on (see :mod:`pip_accel._build.key`).
+        """
+        from pip_accel._archives import read_manifest
+        from pip_accel._build.key import key_digest
+
+        filename = self.generate_filename(requirement)
+        for backend in list(self.backends):
+            try:
+                path = backend.get(filename)
+            except Exception as error:
+                self._switch_off(backend, error)
+                continue
+            if path is not None:
+                manifest = read_manifest(path)
+                if manifest is not None and manifest.get("key-digest") == key_digest(requirement.cache_key):
+                    return path
+        return None
+
+    def put(self, requirement: Any, handle: BinaryIO) -> None:
+        """Store an archive in every backend."""
+        filename = self.generate_filename(requirement)
+        for backend in list(self.backends):
+            handle.seek(0)
+            try:
+                backend.put(filename, handle)
+            except Exception as error:
+                self._switch_off(backend, error)
+
+    def generate_filename(self, requirement: Any) -> str:
+        """Name the archive of a requirement: ``v<revision>/<name>/<name>-<version>-<tags>-<digest of the key>.tar.gz``."""
+        from pip_accel._build.key import cache_filename
+
+        return cache_filename(requirement.cache_key, requirement.cache_tag)

@@ -1,0 +1,268 @@
+"""The command line: words to an exit status, and all printing.
+
+What is not ``install``, and what only pip itself can serve, goes to pip with the same words, streams and status.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from pip_accel.exceptions import (
+    BinaryDistributionError,
+    DataDirectoryError,
+    PipAcceleratorError,
+    PipFailed,
+    Unsupported,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from pip_accel._accelerator import Outcome
+    from pip_accel._messages import Messages
+    from pip_accel._plan import Plan
+    from pip_accel._plan.arguments import Request
+    from pip_accel._values import Change, Target
+    from pip_accel.config import Config
+
+__all__ = ["main"]
+
+_USAGE = """\
+Usage: pip-accel [PIP OPTIONS] COMMAND [WORDS]
+
+A drop-in wrapper around pip: `pip-accel install ...' does what `pip install ...' does, from its caches where it can.
+Every other command goes to pip as it is.
+
+  pip-accel install -r requirements.txt
+  pip-accel --python PATH install -r requirements.txt   (into another environment)
+
+It has no options of its own: it is configured by variables ($PIP_ACCEL_CACHE and others) and by the files
+/etc/pip-accel.conf, ~/.pip-accel/pip-accel.conf and $PIP_ACCEL_CONFIG. PIP_ACCEL_DISABLE=1 hands everything to pip.
+"""
+
+
+class _Terminated(BaseException):
+    """SIGTERM came."""
+
+
+def main() -> None:
+    """Run the program; its words are in ``sys.argv``. Leaves by ``SystemExit`` if the status is not 0."""
+    status = _run(sys.argv[1:], os.environ)
+    if status != 0:
+        sys.exit(status)
+
+
+def _run(words: Sequence[str], environ: Mapping[str, str]) -> int:
+    try:
+        return _dispatch(words, environ)
+    except KeyboardInterrupt:
+        print("ERROR: Operation cancelled by user", file=sys.stderr)
+        return 1
+    except _Terminated:
+        return 128 + signal.SIGTERM
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains when it ends
+        return 1
+    except PipAcceleratorError as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return 1
+
+
+def _dispatch(words: Sequence[str], environ: Mapping[str, str]) -> int:
+    if not words:
+        print(_USAGE, end="")
+        return 0
+    from pip_accel._plan.arguments import find_command
+    from pip_accel.config import Config
+
+    config = Config()
+    if config.disable:
+        return _hand_over(words, environ)
+    command = find_command(words, environ)
+    if command is None or command[1] != "install":
+        return _hand_over(words, environ)
+    return _install(words, environ, config)
+
+
+def _hand_over(words: Sequence[str], environ: Mapping[str, str]) -> int:
+    from pip_accel._plan.pip import hand_over
+
+    sys.stdout.flush()
+    return hand_over(words, environ)
+
+
+def _install(words: Sequence[str], environ: Mapping[str, str], config: Config) -> int:
+    from pip_accel._environment import find_target, validate_environment
+    from pip_accel._messages import Messages
+    from pip_accel._plan.arguments import parse
+
+    messages = Messages(config.log_verbosity, config.log_format)
+    try:
+        request = parse(words, environ)
+    except Unsupported as reason:
+        if "PIP_PYTHON" not in environ and not any(word.startswith("--python") for word in words):
+            validate_environment(environ)
+        messages.debug(f"pip does all of it: {reason}")
+        return _hand_over(words, environ)
+    messages = Messages(config.log_verbosity, config.log_format, request.verbosity)
+    for warning in config.warnings:
+        messages.warning(warning)
+    if request.python is None:
+        validate_environment(environ)
+    try:
+        with _sigterm_raises():
+            return _install_into(find_target(request.python), request, environ, config, messages)
+    except DataDirectoryError as error:
+        messages.warning(str(error))
+    except Unsupported as reason:
+        messages.debug(f"pip does all of it: {reason}")
+    return _hand_over(words, environ)
+
+
+def _install_into(
+    target: Target, request: Request, environ: Mapping[str, str], config: Config, messages: Messages
+) -> int:
+    from pip_accel._accelerator import check_target, install
+    from pip_accel._install.transaction import lock_prefix, repair
+    from pip_accel._resources import open_resources
+
+    started = time.monotonic()
+    check_target(target, request)
+    printer = _Printer(request)
+    waiting = f"Waiting for another run of pip-accel to finish with {target.prefix}"
+    with lock_prefix(target.prefix, lambda: messages.info(waiting)):
+        if repair(target.prefix):
+            messages.warning(f"A run of pip-accel was interrupted here: {target.prefix} was put back as it was before")
+        try:
+            with open_resources(config, target, request.python, environ) as resources:
+                try:
+                    outcome = install(
+                        resources,
+                        request,
+                        say=messages.info,
+                        on_plan=printer.announce,
+                        on_replace=printer.replaced,
+                    )
+                except PipFailed as error:
+                    return _show_failure(error)
+                except BinaryDistributionError as error:
+                    print(f"ERROR: {error}", file=sys.stderr)
+                    return 1
+                printer.finish(outcome)
+                if outcome.unpacked or outcome.online:
+                    _keep_size(config, messages)
+        except OSError as error:
+            if printer.announced:
+                print(f"ERROR: Could not install packages due to an OSError: {error}", file=sys.stderr)
+                return 1
+            raise DataDirectoryError(
+                "The data directory {path} failed ({error}): pip does this run alone.",
+                path=config.data_directory,
+                error=error,
+            ) from error
+    if outcome.changes:
+        messages.info(_summary(outcome, time.monotonic() - started))
+    return 0
+
+
+def _show_failure(error: PipFailed) -> int:
+    """Show pip's own words about its failure, and give its status."""
+    output = str(error.context.get("output", ""))
+    for beginning in ("\nThe conflict is caused by:", "\n  The conflict is caused by:"):
+        if beginning in output:
+            print(output[output.index(beginning) :].rstrip())
+    errors = str(error.context.get("errors", "")).strip("\n")
+    print(errors or f"ERROR: {error}", file=sys.stderr)
+    status = error.context.get("status", 1)
+    return status if isinstance(status, int) and status > 0 else 1
+
+
+def _summary(outcome: Outcome, seconds: float) -> str:
+    """Say in one line what came from where."""
+    count = len(outcome.changes)
+    source = "with downloads" if outcome.online else "without network"
+    if outcome.plan.learned and not outcome.online:
+        source += time.strftime(", as the index was on %Y-%m-%d", time.localtime(outcome.plan.learned))
+    built = f", built {', '.join(outcome.built)}" if outcome.built else ""
+    return f"Installed {count} distribution{'s' if count != 1 else ''} in {seconds:.1f} s {source}{built}"
+
+
+def _keep_size(config: Config, messages: Messages) -> None:
+    """Keep the data directory below its limit. That never makes a run fail."""
+    from pip_accel._eviction import keep_size
+
+    try:
+        removed = keep_size(config)
+    except OSError as error:
+        messages.debug(f"The size of the data directory could not be kept: {error}")
+    else:
+        if removed:
+            messages.debug(f"Removed {removed} entries from the data directory, the least recently used")
+
+
+class _Printer:
+    """pip's closing lines, on standard output."""
+
+    def __init__(self, request: Request) -> None:
+        self._quiet = request.verbosity < 0
+        self.announced = False  #: whether the environment is about to change
+
+    def announce(self, plan: Plan, changes: tuple[Change, ...]) -> None:
+        """Print what pip prints before it installs."""
+        lines = [line for line in plan.output.splitlines() if line.startswith("Requirement already satisfied:")]
+        if changes:
+            lines.append("Installing collected packages: " + ", ".join(change.tree.name for change in changes))
+        self._print(lines)
+        warnings = [line for line in plan.errors.splitlines() if line.startswith("WARNING:")]
+        for line in warnings:
+            print(line, file=sys.stderr)
+        self.announced = True
+
+    def replaced(self, change: Change) -> None:
+        """Print what pip prints when it takes a version out."""
+        old = change.replaces
+        if old is not None:
+            self._print(
+                [
+                    f"  Attempting uninstall: {change.tree.name}",
+                    f"    Found existing installation: {old.name} {old.version}",
+                    f"    Uninstalling {old.name}-{old.version}:",
+                    f"      Successfully uninstalled {old.name}-{old.version}",
+                ]
+            )
+
+    def finish(self, outcome: Outcome) -> None:
+        """Print what pip prints when all is done."""
+        if outcome.changes:
+            items = sorted(f"{change.tree.name}-{change.tree.version}" for change in outcome.changes)
+            self._print(["Successfully installed " + " ".join(items)])
+
+    def _print(self, lines: Sequence[str]) -> None:
+        if not self._quiet:
+            for line in lines:
+                print(line)
+            sys.stdout.flush()
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does: everything is undone on the way out."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    try:
+        previous = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,27 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lib.index import IndexServer
+
+
+@pytest.fixture(autouse=True)
+def without_machine_settings(monkeypatch):
+    """No test sees what this machine is set to: pip's variables, its configuration, or those of pip-accel."""
+    for name in list(os.environ):
+        if name.startswith("PIP_"):
+            monkeypatch.delenv(name)
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+
+
+@pytest.fixture
+def index() -> Iterator[IndexServer]:
+    """An index on the loopback that is empty yet."""
+    with IndexServer() as server:
+        yield server

@@ -1,0 +1,554 @@
+"""Words become requests as they do in pip; pip itself is asked wherever it can be."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+
+import pytest
+from packaging.markers import Marker
+
+from pip_accel._plan.arguments import Request, download_words, find_command, parse
+from pip_accel._plan.options import OPTIONS, FormatControl, known_options, scan
+from pip_accel.exceptions import Unsupported
+from tests.lib.oracle import Case, ask_pip, describe_options
+
+WHEEL = "six-1.17.0-py2.py3-none-any.whl"
+HASH = "a" * 64
+
+
+FILES = {
+    "reqs.txt": "idna>=3  # comment\nurllib3==2.0.7 ; python_version >= '3.8'\n",
+    "nested.txt": "-r sub/inner.txt\n-c limits.txt\nattrs\n",
+    "sub/inner.txt": "certifi\n-f links\n--extra-index-url https://e.example/simple\n",
+    "sub/links/empty": "",
+    "limits.txt": "certifi<2030\nidna!=3.1\n",
+    "taste.txt": "--pre\n--prefer-binary\n--no-binary six\n-i https://f.example\n--trusted-host f.example\nsix\n",
+    "last.txt": "-i https://l.example\n--no-index\n-i https://never.example\n--only-binary=six\nsix\n",
+    "hashed.txt": f"six==1.17.0 \\\n    --hash=sha256:{HASH} \\\n    --hash sha512:{HASH}{HASH}\n",
+    "strict.txt": "--require-hashes\nsix==1.17.0\n",
+    "odd.txt": "six --no-binary six --pre --find-links odd\n-r reqs.txt --no-index\n-f a -f b\n",
+    "editable.txt": "-e .\n",
+    "bad.txt": "six=1\n",
+    "empty.txt": "# nothing\n",
+    "pip.conf": "[global]\ntimeout = 7\nfind_links = one two\n[install]\nno-compile = no\nupgrade = yes\n",
+    "setup.py": "",
+    f"wheels/{WHEEL}": "",
+    "wheels/six-1.17.0.tar.gz": "",
+}
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory):
+    """A directory with a bit of everything that words may name."""
+    root = tmp_path_factory.mktemp("workshop")
+    for name, content in FILES.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+    return root
+
+
+@pytest.fixture
+def directory(workshop, monkeypatch):
+    monkeypatch.chdir(workshop)
+    monkeypatch.setenv("HOME", make_environ()["HOME"])
+    return workshop
+
+
+def make_environ(**variables: str) -> dict[str, str]:
+    return {"HOME": os.path.abspath(os.sep), "PATH": os.defpath, "PIP_CONFIG_FILE": os.devnull, **variables}
+
+
+def as_pip_says(request: Request) -> dict[str, object]:
+    """A request in the form in which pip is asked for its own."""
+
+    def source(text: str, sign: str) -> str:
+        path, _colon, line = text.rpartition(":")
+        return f"{sign} {path} (line {line})" if path else ""
+
+    def root(each, sign: str) -> dict[str, object]:
+        marker = str(Marker(each.marker)) if each.marker else ""
+        values = each._asdict() | {"marker": marker, "source": source(each.source, sign)}
+        values.pop("text")
+        return values | {"extras": list(each.extras), "hashes": list(each.hashes)}
+
+    index = request.index
+    urls = [] if index.no_index else [index.index_url, *index.extra_index_urls]
+    return {
+        "requirements": [root(each, "-r") for each in request.requirements],
+        "constraints": [root(each, "-c") for each in request.constraints],
+        "index_urls": urls,
+        "find_links": list(index.find_links),
+        "no_index": index.no_index,
+        "trusted_hosts": list(index.trusted_hosts),
+        "no_binary": sorted(request.format_control.no_binary),
+        "only_binary": sorted(request.format_control.only_binary),
+        "prefer_binary": request.prefer_binary,
+        "pre": request.pre,
+        "upgrade": request.upgrade,
+        "upgrade_strategy": request.upgrade_strategy,
+        "force_reinstall": request.force_reinstall,
+        "ignore_installed": request.ignore_installed,
+        "ignore_dependencies": request.no_deps,
+        "compile": request.compile,
+        "require_hashes": request.require_hashes,
+        "warn_script_location": request.warn_script_location,
+        "warn_about_conflicts": request.warn_conflicts,
+        "progress_bar": request.progress_bar,
+        "root_user_action": request.root_user_action,
+        "override_externally_managed": request.break_system_packages,
+        "verbosity": request.verbosity,
+        **{name: request.options.get(name) for name in OTHERS},
+    }
+
+
+OTHERS = ("no_input", "proxy", "retries", "timeout", "exists_action", "cert", "client_cert", "no_color")
+DEFAULTS = {"retries": 5, "timeout": 15, "proxy": None, "cert": None, "client_cert": None}
+
+
+def without_defaults(answer: dict[str, object], cwd: str) -> dict[str, object]:
+    """pip's answer in our form: its own defaults unset, paths absolute."""
+    answer = dict(answer)
+    answer["verbosity"] = answer["verbose"] - answer["quiet"]
+    for name, default in DEFAULTS.items():
+        if answer[name] in (default, ""):
+            answer[name] = None
+    answer["index_urls"] = ["" if "pypi" in url else url for url in answer["index_urls"]]
+    answer["find_links"] = [
+        os.path.join(cwd, link) if os.path.exists(os.path.join(cwd, link)) else link for link in answer["find_links"]
+    ]
+    for each in [*answer["requirements"], *answer["constraints"]]:
+        sign, _blank, path = each["source"].partition(" ")
+        each["source"] = f"{sign} {os.path.join(cwd, path)}" if path else ""
+    # Unset in pip's parser until somebody gives them.
+    for name, value in answer.items():
+        if value is None and name not in OTHERS:
+            answer[name] = False
+    for name in ("no_input", "no_color", "exists_action"):
+        answer[name] = answer[name] or None
+    return answer
+
+
+def compare_with_pip(words, environ, cwd, answer) -> Request:
+    request = parse(words, environ)
+    ours = as_pip_says(request)
+    for name in ("no_input", "no_color", "exists_action", "proxy"):
+        ours[name] = list(ours[name]) if isinstance(ours[name], tuple) else ours[name] or None
+    assert "error" not in answer, answer
+    theirs = without_defaults(answer, cwd)
+    assert ours == {name: theirs[name] for name in ours}
+    return request
+
+
+SAME = {
+    "a-name": ["install", "six"],
+    "case-and-dashes": ["install", "Zope__Interface"],
+    "version": ["install", "six==1.17.0"],
+    "range": ["install", "six >= 1.10 , < 2"],
+    "wildcard": ["install", "six==1.*", "idna != 3.*"],
+    "compatible": ["install", "six~=1.10"],
+    "local-version": ["install", "six==1.0+local.1"],
+    "arbitrary": ["install", "six===1.0"],
+    "epoch": ["install", "six==1!2.0"],
+    "old-spelling": ["install", "six (>=1.10)"],
+    "trailing-comma": ["install", "six>=1.10,"],
+    "blanks-around": ["install", "  six  "],
+    "extras": ["install", "requests[Socks,use_chardet_on_py3] >= 2"],
+    "no-extras": ["install", "requests[]"],
+    "marker": ["install", "six; python_version < '3' and os_name=='nt'"],
+    "bracketed-marker": ["install", "six;(python_version<'3' or os_name=='nt') and 'x' in platform_version"],
+    "empty-marker": ["install", "six;"],
+    "wheel": ["install", f"./wheels/{WHEEL}"],
+    "wheel-and-extras": ["install", f"wheels/{WHEEL}[One,two]"],
+    "wheel-and-marker": ["install", f"wheels/{WHEEL} ; python_version > '3'"],
+    "double-dash": ["install", "-q", "--", "six"],
+    "double-dash-first": ["--", "install", "six"],
+    "options-anywhere": ["-v", "install", "six", "-U", "idna", "-vv", "--quiet"],
+    "cluster": ["install", "-UqI", "six"],
+    "cluster-with-value": ["install", "-qrreqs.txt", "-Ufwheels"],
+    "short-value": ["install", "-c", "limits.txt", "-ireqs", "six"],
+    "joined": ["install", "--index-url=https://i.example/?a=b", "--proxy=", "six"],
+    "abbreviated": ["install", "--upgrade-s", "eager", "--force", "--no-deps", "--extra=https://e.example", "six"],
+    "value-like-an-option": ["install", "--index-url", "--pre", "six"],
+    "project-install": ["install", "install"],
+    "command-behind-value": ["--proxy", "p.example:1", "install", "six"],
+    "numbers": ["install", "--retries", "0x10", "--timeout", "1e1", "six"],
+    "octal": ["install", "--retries=010", "six"],
+    "choices": ["install", "--progress-bar", "off", "--root-user-action=ignore", "--exists-action", "w", "six"],
+    "compile": ["install", "--no-compile", "--compile", "--no-compile", "six"],
+    "warnings": ["install", "--no-warn-script-location", "--no-warn-conflicts", "--break-system-packages", "six"],
+    "session": ["install", "--cert", "~/c.pem", "--client-cert=k.pem", "--trusted-host", "a", "--no-input", "six"],
+    "last-wins": ["install", "-i", "https://a.example", "--index-url", "https://b.example", "six"],
+    "no-index": ["install", "--no-index", "-i", "https://a.example", "-f", "wheels", "-f", "https://l.example", "six"],
+    "formats": ["install", "--no-binary", "A_b,c", "--only-binary", "a.b", "--no-binary=d", "six"],
+    "formats-all": ["install", "--no-binary=x", "--only-binary=:all:", "--no-binary", "y,:none:", "--no-binary=z", "six"],
+    "formats-all-and-more": ["install", "--no-binary=a,:all:,b,:none:,c", "six"],
+    "formats-all-again": ["install", "--only-binary=:all:,q", "six"],
+    "file": ["install", "-r", "reqs.txt"],
+    "files": ["install", "-r", "reqs.txt", "six", "-r", "nested.txt", "-c", "limits.txt"],
+    "file-settings": ["install", "-r", "taste.txt", "--extra-index-url", "https://gone.example", "idna"],
+    "file-settings-in-turn": ["install", "-r", "taste.txt", "-r", "last.txt", "-r", "sub/inner.txt"],
+    "file-settings-in-constraints": ["install", "-r", "last.txt", "-c", "taste.txt"],
+    "file-odd": ["install", "-r", "odd.txt"],
+    "file-hashes": ["install", "-r", "hashed.txt", "idna"],
+    "file-requires-hashes": ["install", "-r", "strict.txt"],
+    "file-empty": ["install", "-r", "empty.txt"],
+    "hashes": ["install", "--require-hashes", "six"],
+}
+SAME_WITH_SETTINGS = {
+    "upgrade": {"PIP_UPGRADE": "yes"},
+    "false": {"PIP_UPGRADE": "off", "PIP_USER": "0", "PIP_DRY_RUN": "no", "PIP_REQUIRE_VIRTUALENV": "false"},
+    "inverted": {"PIP_NO_COMPILE": "0", "PIP_NO_WARN_SCRIPT_LOCATION": "1", "PIP_NO_WARN_CONFLICTS": "f"},
+    "counts": {"PIP_VERBOSE": "2", "PIP_QUIET": "true"},
+    "empty": {"PIP_INDEX_URL": "", "PIP_PRE": ""},
+    "lists": {"PIP_FIND_LINKS": "wheels  https://l.example", "PIP_EXTRA_INDEX_URL": "https://e.example"},
+    "formats": {"PIP_NO_BINARY": "a,b", "PIP_ONLY_BINARY": "b"},
+    "files": {"PIP_CONSTRAINT": "limits.txt", "PIP_REQUIREMENT": "reqs.txt"},
+    "aliases": {"PIP_DEFAULT_TIMEOUT": "3", "PIP_PYPI_URL": "https://p.example"},
+    "case": {"PIP_index_url": "https://c.example"},
+    "unknown": {"PIP_ACCEL_DISABLE": "0", "PIP_I": "x", "PIP_HELP": "1", "PIP_VERSION": "1", "PIP_REQUIREMENTS": "x"},
+    "numbers": {"PIP_RETRIES": "0", "PIP_TIMEOUT": "2.5", "PIP_CERT": "~/c.pem"},
+    "configuration-file": {"PIP_CONFIG_FILE": "pip.conf"},
+    "configuration-file-and-variables": {"PIP_CONFIG_FILE": "pip.conf", "PIP_TIMEOUT": "8", "PIP_UPGRADE": "no"},
+}
+REFUSED_BY_PIP = {
+    "unknown-option": ["install", "--unknown", "six"],
+    "unknown-letter": ["install", "-qZ", "six"],
+    "ambiguous": ["install", "--no-b", "x", "six"],
+    "missing-value": ["install", "six", "-r"],
+    "missing-long-value": ["install", "six", "--retries"],
+    "needless-value": ["install", "--upgrade=yes", "six"],
+    "bad-number": ["install", "--retries", "many", "six"],
+    "bad-choice": ["install", "--upgrade-strategy", "some", "six"],
+    "bad-format": ["install", "--no-binary", "-x", "six"],
+    "nothing": ["install"],
+    "only-options": ["install", "-U"],
+    "no-file": ["install", "-r", "none.txt"],
+    "bad-file": ["install", "-r", "bad.txt"],
+    "no-interpreter": ["--python", "nowhere", "install", "six"],
+    "bad-requirement": ["install", "six=1"],
+    "dash": ["install", "-"],
+    "bad-marker": ["install", "six; nonsense"],
+    "bad-version": ["install", "six>1.*"],
+    "conflicting-hashes": ["install", "--require-hashes", "--no-require-hashes", "six"],
+}
+LEFT_TO_PIP = {
+    "help": ["install", "--help"],
+    "help-letter": ["install", "-qh"],
+    "version": ["install", "--version"],
+    "editable": ["install", "-e", "."],
+    "editable-in-file": ["install", "-r", "editable.txt"],
+    "directory": ["install", "."],
+    "sdist": ["install", "wheels/six-1.17.0.tar.gz"],
+    "missing-archive": ["install", "gone-1.0.zip"],
+    "url": ["install", "https://h.example/six-1.17.0.tar.gz"],
+    "named-url": ["install", "six @ https://h.example/six-1.17.0-py3-none-any.whl"],
+    "version-control": ["install", "git+https://h.example/six"],
+    "odd-file-url": ["install", f"file:wheels/{WHEEL}"],
+    "target": ["install", "-tx", "six"],
+    "prefix": ["install", "--prefix=x", "six"],
+    "root": ["install", "--root", "x", "six"],
+    "user": ["install", "--user", "six"],
+    "dry-run": ["install", "--dry-run", "six"],
+    "report": ["install", "--report", "-", "six"],
+    "platform": ["install", "--platform", "x", "six"],
+    "group": ["install", "--group", "dev"],
+    "pylock": ["install", "-r", "pylock.toml"],
+    "named-pylock": ["install", "-r", "sub/pylock.dev.toml[extra]"],
+    "config-settings": ["install", "-Ca=b", "six"],
+    "no-build-isolation": ["install", "--no-build-isolation", "six"],
+    "no-cache-dir": ["install", "--no-cache-dir", "six"],
+    "isolated": ["install", "--isolated", "six"],
+    "feature": ["install", "--use-feature=fast-deps", "six"],
+    "deprecated": ["install", "--use-deprecated", "legacy-resolver", "six"],
+    "remote-file": ["install", "-r", "https://h.example/reqs.txt"],
+    "log": ["install", "--log", "x", "six"],
+    "requires-python": ["install", "--ignore-requires-python", "six"],
+    "blank": ["install", " ", "six"],
+    "command-twice": ["--proxy", "install", "install", "six"],
+    "python-behind": ["install", "--python", sys.executable, "six"],
+    "other-command": ["download", "six"],
+    "no-command": ["-q"],
+    "empty": [],
+}
+
+
+SETTINGS_WORDS = ["install", "six", "-f", "more", "--no-binary", "c", "-v"]
+
+
+@pytest.fixture(scope="module")
+def answers(workshop):
+    """What pip says to all of the above, by table and id."""
+    questions = [(SAME, key, words, {}) for key, words in SAME.items()]
+    questions += [(SAME_WITH_SETTINGS, key, SETTINGS_WORDS, each) for key, each in SAME_WITH_SETTINGS.items()]
+    questions += [(REFUSED_BY_PIP, key, words, {}) for key, words in REFUSED_BY_PIP.items()]
+    cases = [Case(words, make_environ(**variables), str(workshop)) for _table, _key, words, variables in questions]
+    return {(id(table), key): answer for (table, key, *_), answer in zip(questions, ask_pip(cases), strict=True)}
+
+
+@pytest.mark.parametrize("key", SAME)
+def test_words_mean_what_they_mean_to_pip(directory, answers, key):
+    compare_with_pip(SAME[key], make_environ(), str(directory), answers[id(SAME), key])
+
+
+@pytest.mark.parametrize("key", SAME_WITH_SETTINGS)
+def test_settings_mean_what_they_mean_to_pip(directory, answers, key):
+    environ = make_environ(**SAME_WITH_SETTINGS[key])
+    compare_with_pip(SETTINGS_WORDS, environ, str(directory), answers[id(SAME_WITH_SETTINGS), key])
+
+
+@pytest.mark.parametrize("key", REFUSED_BY_PIP)
+def test_what_is_left_to_pip_as_wrong_is_wrong_for_pip(answers, key):
+    assert "error" in answers[id(REFUSED_BY_PIP), key]
+
+
+def test_a_file_url_is_taken_if_spelled_as_pip_does(directory):
+    url = (directory / "wheels" / WHEEL).as_uri()
+    cases = [["install", url], ["install", f"six[x] @ {url} ; os_name != 'x'"], ["install", f"{url} ; os_name != 'x'"]]
+    for words, answer in zip(cases, ask_pip([Case(each, make_environ(), str(directory)) for each in cases]), strict=True):
+        compare_with_pip(words, make_environ(), str(directory), answer)
+
+
+@pytest.mark.parametrize("words", [*REFUSED_BY_PIP.values(), *LEFT_TO_PIP.values()], ids=[*REFUSED_BY_PIP, *LEFT_TO_PIP])
+def test_only_pip_can_serve(directory, words):
+    with pytest.raises(Unsupported):
+        parse(words, make_environ())
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"PIP_USER": "1"},
+        {"PIP_NO_USER": "1"},
+        {"PIP_TARGET": "x"},
+        {"PIP_REQUIRE_VIRTUALENV": "true"},
+        {"PIP_NO_CACHE_DIR": "off"},
+        {"PIP_NO_BUILD_ISOLATION": "0"},
+        {"PIP_EDITABLE": "."},
+        {"PIP_LOG": "log"},
+        {"PIP_ISOLATED": "yes"},
+        {"PIP_PYTHON": "nowhere"},
+        {"PIP_RETRIES": "many"},
+        {"PIP_UPGRADE": "perhaps"},
+        {"PIP_VERBOSE": "-1"},
+        {"PIP_PROGRESS_BAR": "ascii"},
+        {"_PIP_RUNNING_IN_SUBPROCESS": "1"},
+    ],
+    ids=lambda variables: "-".join(variables),
+)
+def test_only_pip_can_serve_settings(variables):
+    with pytest.raises(Unsupported):
+        parse(["install", "six"], make_environ(**variables))
+
+
+def test_random_spellings_mean_what_they_mean_to_pip(directory):
+    """Abbreviations, clusters, joined and separate values of all options that pip-accel serves."""
+    chance = random.Random(20261122)
+    theirs = {spelling for each in describe_options()["i"] for spelling in each["spellings"]}
+    ours = [each for each in OPTIONS if each.ours and each.dest != "python" and theirs.issuperset(each.spellings.split())]
+    values = {"int": "3", "float": "2.5", "requirements": "reqs.txt", "constraints": "limits.txt"}
+    lines = []
+    for _ in range(300):
+        words = ["install"]
+        for option in chance.sample(ours, chance.randint(1, 4)):
+            spelling = chance.choice(option.spellings.split())
+            value = values.get(option.check) or values.get(option.dest) or (option.check or "x").split()[-1]
+            if spelling.startswith("--"):
+                spelling = spelling[: chance.randint(min(len(spelling), 8), len(spelling))]
+                joined = [f"{spelling}={value}"]
+            else:
+                spelling = "-" + chance.choice(["", "q", "vU"]) + spelling[1]
+                joined = [spelling + value]
+            words += ([spelling, value] if chance.random() < 0.5 else joined) if option.takes_value else [spelling]
+            words += ["six"] if chance.random() < 0.3 else []
+        lines.append([*words, "idna"])
+    same = 0
+    answers = ask_pip([Case(words, make_environ(), str(directory)) for words in lines])
+    for words, answer in zip(lines, answers, strict=True):
+        try:
+            parse(words, make_environ())
+        except Unsupported as error:
+            # Ambiguous in one of the versions that the table covers, not always in the installed one.
+            assert "error" in answer or "ambiguous" in str(error), (words, str(error))
+        else:
+            compare_with_pip(words, make_environ(), str(directory), answer)
+            same += 1
+    assert same > 150
+
+
+def test_the_option_table_agrees_with_pip():
+    for command, described in describe_options().items():
+        known = known_options(command)
+        for theirs in described:
+            found = {known.get(spelling) for spelling in theirs["spellings"]}
+            assert len(found) == 1, theirs
+            option = found.pop()
+            if option is None:
+                continue  # newer than the table: see below
+            assert (option.dest, option.takes_value) == (theirs["dest"], theirs["takes_value"])
+            if theirs["kind"] in ("flag", "off", "value", "append", "count"):
+                assert option.kind == theirs["kind"], theirs
+            if option.ours:
+                wanted = {"choice": " ".join(theirs["choices"] or []), "string": "", None: ""}
+                assert option.check == wanted.get(theirs["type"], theirs["type"]), theirs
+
+
+def test_an_option_that_is_in_no_table_is_left_to_pip():
+    with pytest.raises(Unsupported, match="--of-tomorrow"):
+        parse(["install", "--of-tomorrow", "six"], make_environ())
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["install", "six"], (0, "install")),
+        (["-v", "--proxy", "install", "list"], (3, "list")),
+        (["--pyth", "/p", "install", "-r", "x"], (2, "install")),
+        (["--python=/p", "-qq", "install"], (2, "install")),
+        (["help", "install"], (0, "help")),
+        (["--", "install"], (1, "install")),
+        (["-", "install"], (0, "-")),
+        ([], None),
+        (["-v"], None),
+        (["--", "--"], (1, "--")),
+        (["-h", "install"], None),
+        (["--version"], None),
+        (["--index-url", "x", "install"], None),
+        (["--proxy"], None),
+    ],
+    ids=lambda value: " ".join(value) or "none" if isinstance(value, list) else "",
+)
+def test_the_command_is_found(words, found):
+    assert find_command(words, {}) == found
+
+
+def test_no_command_is_found_while_a_shell_completes_words():
+    assert find_command(["install"], {"PIP_AUTO_COMPLETE": "1"}) is None
+
+
+def test_python_is_taken_out_of_the_words(tmp_path):
+    words = ["-v", "--python", sys.executable, "--proxy=p", "install", "-U", "six"]
+    request = parse(words, make_environ())
+    assert request.python == sys.executable
+    assert request.command_words == ("-v", "--proxy=p", "-U", "six")
+    assert request.words == tuple(words)
+    assert parse(["install", "six"], make_environ(PIP_PYTHON=sys.executable)).python == sys.executable
+    chosen = parse(["--python", sys.executable, "install", "six"], make_environ(PIP_PYTHON="nowhere"))
+    assert chosen.python == sys.executable
+    assert parse(["--python=", "install", "six"], make_environ()).python is None
+
+
+def test_the_site_configuration_is_that_of_the_chosen_environment(tmp_path):
+    environment = tmp_path / "env"
+    (environment / "bin").mkdir(parents=True)
+    (environment / "bin" / "python").touch()
+    (environment / "pyvenv.cfg").touch()
+    (environment / "pip.conf").write_text("[install]\npre = yes\n")
+    (environment / "pip.ini").write_text("[install]\npre = yes\n")
+    environ = make_environ(PIP_CONFIG_FILE="")
+    assert parse(["--python", str(environment), "install", "six"], environ).pre
+    assert not parse(["install", "six"], environ).pre
+
+
+def test_all_files_that_were_read_are_named_once(directory):
+    request = parse(["install", "-r", "nested.txt", "-r", "nested.txt", "-c", "empty.txt"], make_environ())
+    names = ["empty.txt", "nested.txt", "sub/inner.txt", "limits.txt"]
+    assert request.files == tuple(str(directory / name) for name in names)
+
+
+def test_options_have_the_values_that_were_given_anywhere():
+    request = parse(["install", "-U", "--timeout=3", "six"], make_environ(PIP_RETRIES="1", PIP_NO_COLOR="1"))
+    assert request.options == {"upgrade": True, "timeout": 3.0, "retries": 1, "no_color": True}
+
+
+def test_download_knows_the_words(directory):
+    words = ["-v", "install", "-UI", "--force-reinstall", "-r", "reqs.txt", "--no-compile", "--no-warn-conflicts", "six"]
+    words += ["--break", "--root-user-action=ignore", "--upgrade-strategy", "eager", "-fx", "--no-binary", "a,b", "-ihttps:x"]
+    request = parse(words, make_environ())
+    translated = download_words(request)
+    assert translated == [
+        "--verbose",
+        "--requirement=reqs.txt",
+        "--find-links=x",
+        "--no-binary=a,b",
+        "--index-url=https:x",
+        "six",
+    ]
+    assert scan(translated, "d").positional == ("six",)
+
+
+@pytest.mark.parametrize(
+    ("configuration", "words"),
+    [
+        ("[global]\npre = yes", []),
+        ("[install]\nupgrade = yes\nno-compile = no", []),
+        ("[install]\npre = yes\ntimeout = 7\nverbose = 2", ["--verbose", "--verbose", "--timeout=7.0", "--pre"]),
+        ("[global]\nfind-links = a\n[install]\nfind-links = a b", ["--find-links=b"]),
+        ("[global]\nno-binary = a\n[install]\nno-binary = :all:", ["--no-binary=:none:", "--only-binary=:none:", "--no-binary=:all:"]),
+        ("[download]\ndest = x\n[install]\ncache-dir = /c", ["--cache-dir=/c"]),
+        ("[install]\nretries = 3\n[download]\nretries = 3", []),
+    ],
+    ids=["global", "install-only", "scalars", "longer-list", "formats", "cache-dir", "same"],
+)
+def test_download_gets_what_the_section_install_says(tmp_path, configuration, words):
+    path = tmp_path / "pip.conf"
+    path.write_text(configuration)
+    request = parse(["install", "six"], make_environ(PIP_CONFIG_FILE=str(path)))
+    assert sorted(download_words(request)[:-1]) == sorted(words)
+
+
+def test_a_variable_is_stronger_than_the_section_install(tmp_path):
+    path = tmp_path / "pip.conf"
+    path.write_text("[install]\ntimeout = 7")
+    request = parse(["install", "six"], make_environ(PIP_CONFIG_FILE=str(path), PIP_TIMEOUT="8"))
+    assert request.options["timeout"] == 8.0
+    assert download_words(request) == ["six"]
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    ["[global]\nfind-links = a\n[install]\nfind-links = b", "[download]\npre = yes", "[download]\nplatform = x"],
+    ids=["other-list", "flag", "unsupported"],
+)
+def test_what_words_cannot_take_back_is_left_to_pip(tmp_path, configuration):
+    path = tmp_path / "pip.conf"
+    path.write_text(configuration)
+    with pytest.raises(Unsupported):
+        parse(["install", "six"], make_environ(PIP_CONFIG_FILE=str(path)))
+
+
+def test_formats_go_over_as_they_are(tmp_path):
+    path = tmp_path / "pip.conf"
+    path.write_text("[install]\nno-binary = :all:\nonly-binary = six,idna")
+    request = parse(["install", "six"], make_environ(PIP_CONFIG_FILE=str(path)))
+    assert request.format_control == FormatControl(frozenset({":all:"}), frozenset({"six", "idna"}))
+    again = parse(["install", *download_words(request)], make_environ(PIP_NO_BINARY="x"))
+    assert again.format_control == request.format_control
+
+
+def test_secrets_are_in_no_message():
+    for words in (["install", "six @ https://user:secret@h.example/x.zip"], ["install", "-r", "https://u:secret@h/r.txt"]):
+        with pytest.raises(Unsupported) as caught:
+            parse(words, make_environ())
+        assert "secret" not in str(caught.value)
+
+
+def test_plain_words_need_none_of_the_slow_modules(directory):
+    code = (
+        "import sys, types; before = set(sys.modules)\n"
+        "import pip_accel\n"
+        "package = sys.modules['pip_accel._plan'] = types.ModuleType('pip_accel._plan')\n"
+        "package.__path__ = [pip_accel.__path__[0] + '/_plan']\n"
+        "from pip_accel._plan.arguments import parse\n"
+        "parse(sys.argv[1:], {'PIP_CONFIG_FILE': '/dev/null'}, prefix_of=lambda python: '/')\n"
+        "print(*set(sys.modules) - before)"
+    )
+    words = ["install", "-U", "six[a]>=1,<2", "-r", "hashed.txt", "-r", "reqs.txt"]
+    environ = make_environ(PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
+    loaded = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True, env=environ
+    ).stdout
+    slow = "optparse logging argparse email subprocess tempfile dataclasses importlib.metadata packaging shlex configparser"
+    assert not {*slow.split(), "urllib.parse"} & set(loaded.split())
