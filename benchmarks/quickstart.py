@@ -34,7 +34,9 @@ def install(accelerator: Path, requirements: Path, environment: Path) -> tuple[f
     command = [accelerator, "-m", "pip_accel", "--python", python, "install", "-r", requirements]
     # The machine's settings for pip, its package index above all, are left alone; those for pip-accel are not.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PIP_ACCEL_")}
-    environ["PIP_ACCEL_CACHE"] = str(PLACE / "data")
+    environ.update(
+        PIP_ACCEL_CACHE=str(PLACE / "data"), PIP_ACCEL_LOG_FORMAT="%(message)s", PIP_ACCEL_LOG_VERBOSITY="INFO"
+    )
     start = time.perf_counter()
     done = subprocess.run(command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     seconds = time.perf_counter() - start
@@ -55,7 +57,7 @@ def main(words: list[str]) -> None:
         for number, what in enumerate(["nothing is known yet", "everything is there"], 1):
             seconds, said = install(accelerator, requirements, PLACE / f"environment-{number}")
             print(f"Run {number}, {what}: {seconds:.2f} seconds", flush=True)
-            for line in said:
+            for line in said or ["pip did this run alone"]:
                 print(f"    {line}")
     finally:
         for directory in ("pip-accel", "environment-1", "environment-2"):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pip_accel._accelerator import PipAccelerator, PatchedAttribute
+    from pip_accel._accelerator import PatchedAttribute, PipAccelerator
 
 __all__ = ["PatchedAttribute", "PipAccelerator", "__version__"]
 

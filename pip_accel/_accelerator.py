@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pip_accel._environment import find_target, validate_environment
-from pip_accel._values import Change, Pin, Target
+from pip_accel._values import Change, Target
 from pip_accel.exceptions import Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel._engine import Engine
     from pip_accel._index import ViewSettings
-    from pip_accel._plan import Plan, Question
     from pip_accel._plan.arguments import Request
+    from pip_accel._plan.planning import Plan, Question
     from pip_accel._resources import Resources
     from pip_accel.config import Config
 
@@ -126,11 +126,16 @@ def install(
 
     view = _view_settings(request, resources)
     engine = Engine(resources, _for_builds(view), _build_environ(request, resources.environ), say)
-    plan = engine.plan(_question(request, view), resources.environ)
-    changes = _changes(engine, plan.pins, request)
-    if on_plan is not None:
-        on_plan(plan, changes)
-    if changes:
+    plan = engine.plan(_question(request, view, resources.python), resources.environ)
+    changes = _changes(engine, plan, request)
+
+    def announce() -> None:
+        if on_plan is not None:
+            on_plan(plan, changes)
+
+    if not changes:
+        announce()
+    else:
         install_changes(
             changes,
             resources.target,
@@ -138,6 +143,7 @@ def install(
             byte_code=request.compile,
             template=resources.template,
             umask=resources.umask,
+            on_start=announce,
             on_replace=on_replace,
         )
     return Outcome(
@@ -145,32 +151,35 @@ def install(
     )
 
 
-def _changes(engine: Engine, pins: Sequence[Pin], request: Request) -> tuple[Change, ...]:
+def _changes(engine: Engine, plan: Plan, request: Request) -> tuple[Change, ...]:
     """Put together what goes and what comes."""
     from pip_accel._installed import find_installed, is_local
     from pip_accel._names import canonical_name
 
-    target = engine.resources.target
+    target, pins = engine.resources.target, plan.pins
     installed = {} if request.ignore_installed or not pins else find_installed(target)
     changes = []
     for pin, tree in zip(pins, engine.trees(pins), strict=True):
-        old = installed.get(canonical_name(pin.name))
+        name = canonical_name(pin.name)
+        old = installed.get(name)
         if old is not None and not is_local(old, target):
             old = None
+        # pip's lines, and its directory of headers, have the name as it was asked for.
+        tree = tree._replace(name=plan.spellings.get(name, tree.name))
         changes.append(Change(tree, pin.requested, pin.direct_url, old))
     return tuple(changes)
 
 
-def _question(request: Request, view: ViewSettings) -> Question:
-    from pip_accel._plan import Question
+def _question(request: Request, view: ViewSettings, python: str | None) -> Question:
     from pip_accel._plan.arguments import download_words
     from pip_accel._plan.clauses import Demand
+    from pip_accel._plan.planning import Question
 
     def demands(roots: Sequence[Any]) -> tuple[Demand, ...]:
         return tuple(Demand(root.name, frozenset(root.extras), root.specifier, root.marker) for root in roots)
 
     return Question(
-        python=request.python,
+        python=python,
         install_words=request.command_words,
         download_words=tuple(download_words(request)),
         roots=demands([root for root in request.requirements if not root.direct]),
@@ -179,7 +188,19 @@ def _question(request: Request, view: ViewSettings) -> Question:
         view=view,
         dependencies=not request.no_deps,
         refresh=request.upgrade,
+        spellings=_spellings(request),
     )
+
+
+def _spellings(request: Request) -> dict[str, str]:
+    """Give the names of what was asked for, as the user spelled them first."""
+    found: dict[str, str] = {}
+    for root in request.requirements:
+        text = root.text.strip()
+        end = next((i for i, c in enumerate(text) if not (c.isalnum() or c in "-_.")), len(text))
+        if not root.direct:
+            found.setdefault(root.name, text[:end])
+    return found
 
 
 def _view_settings(request: Request, resources: Resources) -> ViewSettings:
@@ -191,7 +212,7 @@ def _view_settings(request: Request, resources: Resources) -> ViewSettings:
         if root.hashes:
             hashes[root.name] = (*hashes.get(root.name, ()), *root.hashes)
     return ViewSettings(
-        index=(
+        places=(
             _without_secrets(index.index_url),
             tuple(dict.fromkeys(_without_secrets(url) for url in index.extra_index_urls)),
             tuple(dict.fromkeys(_describe_links(link) for link in index.find_links)),

@@ -1,7 +1,7 @@
-"""Wheels (PEP 427) and binary distribution archives: read into the same stream of entries, safely; the latter written too.
+"""Wheels (PEP 427) and binary distribution archives: both read into one stream of entries, safely; the latter written.
 
 A binary distribution archive is a gzipped tarball. Its members are named relative to a prefix, as a person would expect
-them (``lib/python3.12/site-packages/…``, ``bin/…``); its first member is a manifest that says which scheme each belongs to.
+(``lib/python3.12/site-packages/…``, ``bin/…``); its first member, a manifest, says which scheme each belongs to.
 """
 
 from __future__ import annotations
@@ -65,9 +65,10 @@ def check_member_name(name: str, archive: str) -> str:
     :raises UnsafeArchive: it would be written outside of that.
     """
     parts = name.split("/")
-    if not name or name.startswith("/") or ".." in parts or "\0" in name or (os.name == "nt" and (":" in name or "\\" in name)):
+    foreign = os.name == "nt" and (":" in name or "\\" in name)
+    if not name or name.startswith("/") or ".." in parts or "\0" in name or foreign:
         raise UnsafeArchive(
-            "{archive} has a member named {name!r}, which would be written outside of the environment: nothing was installed.",
+            "{archive} has a member named {name!r}, which would be written outside of its place: nothing was installed.",
             archive=archive,
             name=name,
         )
@@ -244,8 +245,8 @@ def write_bdist(
     }
     with tarfile.open(fileobj=stream, mode="w:gz", compresslevel=6, format=tarfile.PAX_FORMAT) as archive:
         _add_member(archive, MANIFEST_NAME, json.dumps(manifest, indent=1).encode(), False)
-        for row, entry in zip(rows, entries, strict=True):
-            _add_member(archive, row[0], entry.data, entry.executable)
+        for entry in entries:
+            _add_member(archive, _member_name(entry, contents.name, version), entry.data, entry.executable)
 
 
 def _member_name(entry: Entry, project: str, version: str) -> str:
@@ -287,7 +288,7 @@ def read_bdist(path: str) -> tuple[Contents, Callable[[], None]]:
     manifest = read_manifest(path)
     if manifest is None:
         raise UnsafeArchive("{path} has no manifest that can be read.", path=path)
-    archive = tarfile.open(path, "r:gz")
+    archive = tarfile.open(path, "r:gz")  # noqa: SIM115  (the caller closes it, after reading the entries)
     contents = Contents(
         manifest["name"],
         manifest["version"],

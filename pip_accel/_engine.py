@@ -21,7 +21,7 @@ from pip_accel.exceptions import BuildFailed
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel._build.builder import Builder
-    from pip_accel._plan import Plan, Question
+    from pip_accel._plan.planning import Plan, Question
     from pip_accel._resources import Resources
 
 __all__ = ["Engine"]
@@ -78,7 +78,7 @@ class Engine:
 
     def plan(self, question: Question, environ: Mapping[str, str]) -> Plan:
         """Plan an installation; sdists prepare their metadata in our own build environments meanwhile."""
-        from pip_accel._plan import make_plan
+        from pip_accel._plan.planning import make_plan
 
         spool = self.resources.directory("spool")
         return make_plan(
@@ -103,15 +103,16 @@ class Engine:
         from packaging.requirements import InvalidRequirement, Requirement
 
         from pip_accel._names import canonical_name
-        from pip_accel._plan import Question
         from pip_accel._plan.clauses import Demand
+        from pip_accel._plan.planning import Question
 
         roots = []
         for text in requires:
             try:
                 requirement = Requirement(text)
             except InvalidRequirement as error:
-                raise BuildFailed("The build requirement {text!r} is not valid: {error}", text=text, error=error) from error
+                message = "The build requirement {requirement!r} is not valid: {error}"
+                raise BuildFailed(message, requirement=text, error=error) from error
             marker = str(requirement.marker) if requirement.marker is not None else ""
             extras = frozenset(canonical_name(extra) for extra in requirement.extras)
             roots.append(Demand(canonical_name(requirement.name), extras, str(requirement.specifier), marker))
@@ -125,19 +126,21 @@ class Engine:
             view=self._view,
             dependencies=True,
             refresh=False,
+            spellings={},
         )
         plan = self.plan(question, self._build_environ)
         self.online = self.online or plan.online
-        self._remember(requires, plan.pins)
+        if plan.lasting:
+            self._remember(requires, plan.pins)
         return plan.pins
 
     def _memo(self, requires: tuple[str, ...]) -> str:
         view = self._view
-        question = [requires, view.index, view.target, view.prefer_binary, view.pre]
+        question = [requires, view.places, view.target, view.prefer_binary, view.pre]
         return self.resources.place("plans", digest_of(question) + ".json")
 
     def _remember(self, requires: tuple[str, ...], pins: Sequence[Pin]) -> None:
-        rows = [[pin.name, pin.version, pin.archive.filename, pin.archive.sha256, self._state(pin.name)] for pin in pins]
+        rows = [[pin.name, pin.version, *pin.archive[1:], self._state(pin.name)] for pin in pins]
         _fs.write_file(self._memo(requires), json.dumps(rows))
 
     def _recall(self, requires: tuple[str, ...]) -> tuple[Pin, ...] | None:
@@ -169,7 +172,7 @@ class Engine:
     # Metadata of sdists, while pip plans
 
     def _with_shim(self, environ: Mapping[str, str], spool: str) -> dict[str, str]:
-        """Give the environment in which pip calls our build backend, so that it never makes build environments itself."""
+        """Give the environment in which pip calls our build backend, so that it makes no build environments itself."""
         depth = int(environ.get(_DEPTH) or os.environ.get(_DEPTH) or 0)
         if depth >= _DEEPEST:
             raise BuildFailed("Build requirements require each other: there is no end to building them")
@@ -222,7 +225,7 @@ class Engine:
     # Trees
 
     def trees(self, pins: Sequence[Pin]) -> list[Tree]:
-        """Give the trees of pins, in that order. What is missing is built and unpacked; what was edited is made anew."""
+        """Give the trees of pins, in that order: what is missing is built and unpacked, what was edited is made anew."""
         sdists = [pin for pin in pins if not pin.archive.filename.endswith(".whl")]
         built = dict(zip((pin.archive.sha256 for pin in sdists), self._obtain(sdists), strict=True))
         archives = [built.get(pin.archive.sha256, pin.archive) for pin in pins]
@@ -233,7 +236,8 @@ class Engine:
             if tree is not None:
                 damage = find_damage(tree)
                 if damage is not None:
-                    self._say(f"{tree.name} {tree.version} is unpacked anew: {damage.path} was edited in some environment")
+                    edited = f"{damage.path} was edited in some environment"
+                    self._say(f"{tree.name} {tree.version} is unpacked anew: {edited}")
                     store.discard(archive.sha256)
                     tree = None
             found[archive.sha256] = tree

@@ -1,7 +1,7 @@
 """Keeps the data directory below its limit by removing what was least recently used.
 
-An entry is an archive of the local index, an archive in the binary cache, or a tree of the store. The time of its last use
-is the modification time of its directory, file or manifest. All of them can be had again; only time is lost.
+An entry is an archive of the local index, an archive in the binary cache, or a tree of the store. The time of its last
+use is the modification time of its directory, file or manifest. All of them can be had again; only time is lost.
 """
 
 from __future__ import annotations

@@ -13,7 +13,17 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["current_umask", "hash_file", "lock_file", "publish", "read_text", "remove_tree", "try_lock", "unique_name", "write_file"]
+__all__ = [
+    "current_umask",
+    "hash_file",
+    "lock_file",
+    "publish",
+    "read_text",
+    "remove_tree",
+    "try_lock",
+    "unique_name",
+    "write_file",
+]
 
 
 def unique_name(path: str) -> str:

@@ -1,10 +1,10 @@
 """The local index: each archive once, by digest, with its metadata; and views, which say what a run may see of it.
 
-Without views a leftover sdist would beat pip's wheel, a leftover pre-release a final one, and a private index and a public
-one would answer for each other. So what is known of a project is kept per *view*: the index settings, the format control,
-pre-release setting and hashes that applied to the project, and the target. In a view stands which archives came, and what
-was *learned*: "asked for under these clauses, this version won". Only that lets a later run trust an answer without the
-network. Specifications: PEP 503 (page), PEP 658 and 714 (metadata beside the archive).
+Without views a leftover sdist would beat pip's wheel, a leftover pre-release a final one, and a private index and a
+public one would answer for each other. So what is known of a project is kept per *view*: the index settings, the format
+control, pre-release setting and hashes that applied to the project, and the target. In a view stands which archives
+came, and what was *learned*: "asked for under these clauses, this version won". Only that lets a later run trust an
+answer without the network. Specifications: PEP 503 (page), PEP 658 and 714 (metadata beside the archive).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def digest_of(value: Any) -> str:
 class ViewSettings(NamedTuple):
     """What decides which view of a project a run has; all but ``hashes`` are the same for every project."""
 
-    index: tuple[Any, ...]  #: index settings in effect, as plain values
+    places: tuple[Any, ...]  #: index settings in effect, as plain values
     target: str  #: the target's tag
     no_binary: frozenset[str]
     only_binary: frozenset[str]
@@ -46,10 +46,10 @@ class ViewSettings(NamedTuple):
         """Name the view of a project, given by its canonical name."""
         return digest_of(
             [
-                self.index,
+                self.places,
                 self.target,
-                project in self.no_binary or ":all:" in self.no_binary and project not in self.only_binary,
-                project in self.only_binary or ":all:" in self.only_binary and project not in self.no_binary,
+                project in self.no_binary or (":all:" in self.no_binary and project not in self.only_binary),
+                project in self.only_binary or (":all:" in self.only_binary and project not in self.no_binary),
                 self.prefer_binary,
                 self.pre,
                 sorted(self.hashes.get(project, ())),
@@ -251,7 +251,7 @@ class LocalIndex:
 def _without_superseded(
     archives: Mapping[str, str], project: str, archive: Archive, known: Known
 ) -> dict[str, str]:
-    """Leave out what the index no longer has: other files of the version that won, and versions that would have beaten it."""
+    """Leave out what the index no longer has: other files of the winner, and versions that would have beaten it."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
     from packaging.version import InvalidVersion, Version
 

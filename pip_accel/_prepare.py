@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+from typing import Any
 
 from pip_accel import _fs
 from pip_accel._values import Scheme, Target
@@ -26,7 +27,9 @@ def main(order_path: str, source: str, directory: str) -> int:
         order = json.load(stream)
     metadata = static_metadata(source)
     if metadata is not None:
-        dist_info = os.path.join(directory, "static.dist-info")
+        # Some backends of pip for metadata read the name of the directory.
+        name, version = _name_and_version(metadata)
+        dist_info = os.path.join(directory, f"{name.replace('-', '_')}-{version}.dist-info")
         _fs.write_file(os.path.join(dist_info, "METADATA"), metadata)
         facts = None
     else:
@@ -45,7 +48,7 @@ def main(order_path: str, source: str, directory: str) -> int:
     return 0
 
 
-def _prepare(order: dict[str, object], source: str, directory: str) -> tuple[str, dict[str, object]]:
+def _prepare(order: dict[str, Any], source: str, directory: str) -> tuple[str, dict[str, Any]]:
     from pip_accel._engine import Engine, order_view
     from pip_accel._resources import Resources
     from pip_accel.config import Config
@@ -54,28 +57,31 @@ def _prepare(order: dict[str, object], source: str, directory: str) -> tuple[str
     config.data_directory = order["data-directory"]
     config.offline = order["offline"]
     fields = order["target"]
-    assert isinstance(fields, list)
     target = Target(*fields)
     target = target._replace(
         scheme=Scheme(*target.scheme),
         path=tuple(target.path),
         markers=tuple((name, value) for name, value in target.markers),
     )
-    resources = Resources(config, target, order["python"], order["environ"], order["temporary"])  # type: ignore[arg-type]
-    view = order_view(order["view"])  # type: ignore[arg-type]
-    engine = Engine(resources, view, order["build-environ"], lambda text: None)  # type: ignore[arg-type]
+    resources = Resources(config, target, order["python"], order["environ"], order["temporary"])
+    view = order_view(order["view"])
+    engine = Engine(resources, view, order["build-environ"], lambda text: None)
     return engine.builder.prepare(source, os.path.basename(source), directory)
 
 
-def _keep(spool: str, metadata: bytes, facts: dict[str, object] | None) -> None:
-    """Leave the result where the run finds it that pip works for."""
+def _name_and_version(metadata: bytes) -> tuple[str, str]:
     from email.parser import BytesHeaderParser
 
+    message = BytesHeaderParser().parsebytes(metadata)
+    return str(message["Name"]), str(message["Version"])
+
+
+def _keep(spool: str, metadata: bytes, facts: dict[str, Any] | None) -> None:
+    """Leave the result where the run finds it that pip works for."""
     from pip_accel._names import canonical_name, canonical_version
 
-    message = BytesHeaderParser().parsebytes(metadata)
-    name = f"{canonical_name(str(message['Name']))}-{canonical_version(str(message['Version']))}"
-    place = os.path.join(spool, name)
+    name, version = _name_and_version(metadata)
+    place = os.path.join(spool, f"{canonical_name(name)}-{canonical_version(version)}")
     shutil.rmtree(place, ignore_errors=True)
     if facts is not None:
         _fs.write_file(os.path.join(place, "build.json"), json.dumps(facts))

@@ -25,7 +25,7 @@ def probe() -> dict[str, Any]:
     paths = sysconfig.get_paths(scheme=scheme)
     include = paths["include"]
     if virtual:
-        include = os.path.join(sys.prefix, "include", "site", "python%d.%d" % sys.version_info[:2])
+        include = os.path.join(sys.prefix, "include", "site", "python{}.{}".format(*sys.version_info))
     abi = sysconfig.get_config_var("SOABI") or ""
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
         abi += "-freethreaded"
@@ -34,7 +34,7 @@ def probe() -> dict[str, Any]:
     marker = os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")
     return {
         "python": sys.executable,
-        "version": "%d.%d.%d" % sys.version_info[:3],
+        "version": "{}.{}.{}".format(*sys.version_info),
         "implementation": sys.implementation.name,
         "cache_tag": sys.implementation.cache_tag or "",
         "magic": MAGIC_NUMBER.hex(),
@@ -64,9 +64,9 @@ def _prefix_scheme() -> str:
         return str(preferred("prefix"))
     names = sysconfig.get_scheme_names()
     for name in (
-        "%s_%s" % (sys.implementation.name, os.name),
+        f"{sys.implementation.name}_{os.name}",
         sys.implementation.name,
-        "%s_prefix" % os.name,
+        f"{os.name}_prefix",
         os.name,
     ):
         if name in names:
@@ -91,7 +91,7 @@ def _libc() -> str:
 def _markers() -> dict[str, str]:
     """The environment of PEP 508, without ``platform`` where ``os.uname`` tells the same."""
     info = sys.implementation.version
-    implementation_version = "%d.%d.%d" % info[:3]
+    implementation_version = "{}.{}.{}".format(*info)
     if info.releaselevel != "final":
         implementation_version += info.releaselevel[0] + str(info.serial)
     import platform
@@ -106,7 +106,7 @@ def _markers() -> dict[str, str]:
         "platform_version": platform.version(),
         "python_full_version": platform.python_version(),
         "platform_python_implementation": platform.python_implementation(),
-        "python_version": "%d.%d" % sys.version_info[:2],
+        "python_version": "{}.{}".format(*sys.version_info),
         "sys_platform": sys.platform,
     }
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 __all__ = ["Completed", "end_all", "pass_through", "run"]
 
@@ -102,14 +102,13 @@ def _signal(process: subprocess.Popen[str], signum: int) -> None:
 def pass_through(command: Sequence[str], env: Mapping[str, str] | None = None) -> int:
     """Run a program with our own streams and terminal, and give the status a shell would see."""
     process = subprocess.Popen(list(command), env=None if env is None else dict(env))
-    previous = {}
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    previous: dict[int, Any] = {}
+    try:
         # The terminal sends Ctrl-C to both of us: it is the program that answers it. SIGTERM comes to us alone.
-        handler = signal.SIG_IGN if signum == signal.SIGINT else lambda number, frame: process.send_signal(number)
-        try:
-            previous[signum] = signal.signal(signum, handler)
-        except ValueError:  # not in the main thread
-            break
+        previous[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        previous[signal.SIGTERM] = signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(number))
+    except ValueError:  # not in the main thread
+        pass
     try:
         status = process.wait()
     finally:

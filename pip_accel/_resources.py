@@ -1,4 +1,4 @@
-"""What every stage of one run works with: the settings, the target, the places of the data directory, a temporary root."""
+"""What every stage of one run works with: the settings, the target, the data directory, a temporary root."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class Resources:
     ) -> None:
         self.config = config
         self.target = target
-        self.python = python
+        # Absolute: build backends are called from other directories.
+        self.python = None if python is None else target.python
         self.environ = environ
         self.temporary = temporary
         self.umask = _fs.current_umask()

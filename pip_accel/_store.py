@@ -1,7 +1,8 @@
 """The store: wheels and binary distributions unpacked once, with byte code, ready to be linked into environments.
 
-A tree is a directory that is complete or absent and never written to afterwards. It is named by the digest of its archive,
-the umask (a linked file has one mode for all) and the byte code in it. Its manifest holds all that an installation asks.
+A tree is a directory that is complete or absent and never written to afterwards. It is named by the digest of its
+archive, the umask (a linked file has one mode for all) and the byte code in it. Its manifest holds all that an
+installation asks.
 """
 
 from __future__ import annotations

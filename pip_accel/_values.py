@@ -1,6 +1,6 @@
-"""The values that the stages hand to each other: what was asked for, what was chosen, what lies unpacked in the store.
+"""The values that the stages hand to each other: what was asked for, what was chosen, what lies in the store.
 
-Plain immutable tuples without behaviour, so that every stage can be tested on its own and the warm path imports nothing.
+Plain immutable tuples without behaviour: every stage can be tested on its own, and the warm path imports nothing.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ class TreeFile(NamedTuple):
     """One file of a :class:`Tree`. It lies at ``<tree.path>/<scheme>/<path>``."""
 
     scheme: str  #: a field of :class:`Scheme`
-    path: str  #: relative to that scheme's directory (for headers: to the project's directory below it), ``/`` on every system
+    path: str  #: relative to that scheme's directory (headers: to the project's below it), ``/`` on every system
     mode: int  #: permission bits, umask applied
     size: int  #: bytes
     digest: str  #: as RECORD spells it: ``sha256=`` and urlsafe base64 without padding; empty for byte code
-    kind: str  #: ``file``; ``script``: line one names the target's interpreter; ``bytecode``: of a file; ``script-bytecode``
+    kind: str  #: ``file``; ``script``: line one is to name the interpreter; ``bytecode`` of a file; ``script-bytecode``
 
 
 class Launcher(NamedTuple):

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from pip_accel._accelerator import Outcome
     from pip_accel._messages import Messages
-    from pip_accel._plan import Plan
     from pip_accel._plan.arguments import Request
-    from pip_accel._values import Change, Target
+    from pip_accel._plan.planning import Plan
+    from pip_accel._values import Change, Installed, Target
     from pip_accel.config import Config
 
 __all__ = ["main"]
@@ -81,6 +81,8 @@ def _dispatch(words: Sequence[str], environ: Mapping[str, str]) -> int:
     from pip_accel._plan.arguments import find_command
     from pip_accel.config import Config
 
+    if Config(load_configuration_files=False).disable:  # also where a configuration file is broken
+        return _hand_over(words, environ)
     config = Config()
     if config.disable:
         return _hand_over(words, environ)
@@ -102,13 +104,13 @@ def _install(words: Sequence[str], environ: Mapping[str, str], config: Config) -
     from pip_accel._messages import Messages
     from pip_accel._plan.arguments import parse
 
-    messages = Messages(config.log_verbosity, config.log_format)
     try:
         request = parse(words, environ)
     except Unsupported as reason:
         if "PIP_PYTHON" not in environ and not any(word.startswith("--python") for word in words):
             validate_environment(environ)
-        messages.debug(f"pip does all of it: {reason}")
+        loud = Messages(config.log_verbosity, config.log_format, _verbosity(words))
+        loud.debug(f"pip does all of it: {reason}")
         return _hand_over(words, environ)
     messages = Messages(config.log_verbosity, config.log_format, request.verbosity)
     for warning in config.warnings:
@@ -123,6 +125,11 @@ def _install(words: Sequence[str], environ: Mapping[str, str], config: Config) -
     except Unsupported as reason:
         messages.debug(f"pip does all of it: {reason}")
     return _hand_over(words, environ)
+
+
+def _verbosity(words: Sequence[str]) -> int:
+    """Count ``-v`` less ``-q`` among words that could not be parsed, as far as that is safe."""
+    return sum((word in ("-v", "--verbose")) - (word in ("-q", "--quiet")) for word in words)
 
 
 def _install_into(
@@ -219,35 +226,51 @@ class _Printer:
         if changes:
             lines.append("Installing collected packages: " + ", ".join(change.tree.name for change in changes))
         self._print(lines)
-        warnings = [line for line in plan.errors.splitlines() if line.startswith("WARNING:")]
-        for line in warnings:
-            print(line, file=sys.stderr)
+        for line in plan.errors.splitlines():
+            if line.startswith("WARNING:"):
+                print(line, file=sys.stderr)
         self.announced = True
 
     def replaced(self, change: Change) -> None:
         """Print what pip prints when it takes a version out."""
-        old = change.replaces
-        if old is not None:
+        if change.replaces is not None:
+            old = " ".join(_name_and_version(change.replaces))
             self._print(
                 [
                     f"  Attempting uninstall: {change.tree.name}",
-                    f"    Found existing installation: {old.name} {old.version}",
-                    f"    Uninstalling {old.name}-{old.version}:",
-                    f"      Successfully uninstalled {old.name}-{old.version}",
+                    f"    Found existing installation: {old}",
+                    f"    Uninstalling {old.replace(' ', '-')}:",
+                    f"      Successfully uninstalled {old.replace(' ', '-')}",
                 ]
             )
 
     def finish(self, outcome: Outcome) -> None:
         """Print what pip prints when all is done."""
         if outcome.changes:
-            items = sorted(f"{change.tree.name}-{change.tree.version}" for change in outcome.changes)
-            self._print(["Successfully installed " + " ".join(items)])
+            items = sorted((change.tree.name, change.tree.version) for change in outcome.changes)
+            self._print(["Successfully installed " + " ".join(f"{name}-{version}" for name, version in items)])
 
     def _print(self, lines: Sequence[str]) -> None:
         if not self._quiet:
             for line in lines:
                 print(line)
             sys.stdout.flush()
+
+
+def _name_and_version(installed: Installed) -> tuple[str, str]:
+    """Give name and version as the metadata of an installed distribution spells them."""
+    found = {"name": installed.name, "version": installed.version}
+    try:
+        with open(os.path.join(installed.metadata, "METADATA"), encoding="utf-8", errors="replace") as stream:
+            for line in stream:
+                if not line.strip():
+                    break
+                key, _, value = line.partition(":")
+                if key.lower() in found:
+                    found[key.lower()] = value.strip()
+    except OSError:
+        pass
+    return found["name"], found["version"]
 
 
 @contextmanager

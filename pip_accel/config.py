@@ -405,7 +405,7 @@ class Config:
 
     @_option("PIP_ACCEL_COPY_PATTERNS", "copy-patterns", _words)
     def copy_patterns(self) -> tuple[str, ...]:
-        """Patterns for the names of files that people edit, and that are therefore never hard links."""
+        """Patterns for the names of files that people edit, and that are therefore always copied."""
         return ("*.pem", "*.crt", "*.ini", "*.cfg", "*.conf")
 
     # Messages.

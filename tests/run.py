@@ -45,7 +45,8 @@ def provide_environment(directory: Path, extras: str = "") -> Path:
         return python
     print(f"Making {directory.relative_to(CHECKOUT)} ...", flush=True)
     shutil.rmtree(directory, ignore_errors=True)
-    words = ["install", "--quiet", "--disable-pip-version-check", "--editable", f".[{extras}]" if extras else "."]
+    # Quiet about all but errors: the pip that comes with Python may be old, and warn of what newer ones accept.
+    words = ["install", "-qq", "--disable-pip-version-check", "--editable", f".[{extras}]" if extras else "."]
     for command in [sys.executable, "-m", "venv", directory], [python, "-m", "pip", *words]:
         status = subprocess.run(command, cwd=CHECKOUT).returncode
         if status:

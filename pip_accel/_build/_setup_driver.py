@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 if __name__ == "__main__":
     payload, metadata = sys.argv[1:3]
@@ -19,7 +20,7 @@ if __name__ == "__main__":
     words = ["build", "--executable", "python", "bdist_dumb", "--format", "tar", "--dist-dir", payload]
     words += ["dist_info", "--output-dir", metadata]
     distribution = run_setup("setup.py", words, stop_after="run")
-    command = distribution.get_command_obj("bdist_wheel")
+    command: Any = distribution.get_command_obj("bdist_wheel")
     command.ensure_finalized()
     (directory,) = (name for name in os.listdir(metadata) if name.endswith(".dist-info"))
     command.write_wheelfile(os.path.join(metadata, directory))

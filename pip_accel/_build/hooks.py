@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from os import PathLike
 
 from pyproject_hooks import BackendUnavailable, BuildBackendHookCaller, HookMissing
 
@@ -34,10 +35,13 @@ class Backend:
         )
 
     def _run(
-        self, command: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None
+        self,
+        cmd: Sequence[str],
+        cwd: str | PathLike[str] | None = None,
+        extra_environ: Mapping[str, str] | None = None,
     ) -> None:
         environ = {**self._environment.environ, **(extra_environ or {})}
-        answer = run(command, cwd=cwd, env=environ, merge=True)
+        answer = run(cmd, cwd=None if cwd is None else os.fspath(cwd), env=environ, merge=True)
         self._said.append(answer.output)
         if answer.status != 0:
             raise self._failure("exit status {}".format(answer.status))

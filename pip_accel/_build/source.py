@@ -112,7 +112,8 @@ def _load_toml(path: str) -> dict[str, object]:
         import tomli as tomllib
     try:
         with open(path, "rb") as stream:
-            return tomllib.load(stream)
+            value: dict[str, object] = tomllib.load(stream)
+            return value
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidSourceDistribution("{path} is not valid TOML: {error}", path=path, error=error) from error
 

@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Iterator
 
 from pip_accel._archives import Contents, Entry, parse_entry_points, record_digest
+from pip_accel._values import Launcher
 from pip_accel.exceptions import BinaryDistributionError
 
 __all__ = ["read_dumb", "with_digests"]
@@ -35,7 +36,7 @@ def read_dumb(payload: str, metadata: str, prefix: str) -> Contents:
     pure = _read_headers(os.path.join(base, "WHEEL")).get("root-is-purelib", "").lower() == "true"
     lib = "purelib" if pure else "platlib"
     points = os.path.join(base, "entry_points.txt")
-    launchers = ()
+    launchers: tuple[Launcher, ...] = ()
     if os.path.exists(points):
         with open(points, encoding="utf-8") as stream:
             launchers = parse_entry_points(stream.read())

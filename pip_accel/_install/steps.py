@@ -144,7 +144,7 @@ class _Picture:
         above, arrival = real, name
         while above not in self._arrivals:
             self._arrivals[above] = arrival
-            above, arrival = os.path.split(above)
+            above, _, arrival = above.rpartition(os.sep)
         return os.path.join(real, ""), self._names_in(real) if present and real not in self._dropped else {}
 
     def _replace(self, path: str, is_directory: bool) -> None:
@@ -164,11 +164,11 @@ class _Picture:
         known = self._places.get(directory)
         if known is not None:
             return known
-        parent, name = os.path.split(directory)
-        if not name:
-            return directory, True
+        parent, separator, name = directory.rpartition(os.sep)
+        if not separator:
+            return directory, True  # the root, or a drive
         real, present = self._locate(parent)
-        path = os.path.join(real, name)
+        path = real + separator + name
         if present:
             try:
                 mode = os.lstat(path).st_mode

@@ -34,6 +34,7 @@ def install(
     byte_code: bool,
     template: str,
     umask: int,
+    on_start: Callable[[], None] | None = None,
     on_replace: Callable[[Change], None] | None = None,
 ) -> None:
     """Carry out changes in the order given. Any exception, also that of a signal, leaves the environment as it was.
@@ -43,6 +44,7 @@ def install(
     :param byte_code: whether byte code is installed.
     :param template: body of launchers, see :func:`~pip_accel._install.scripts.learn_template`.
     :param umask: that of this process.
+    :param on_start: called when everything is decided and nothing has changed yet.
     :param on_replace: called for each change that replaces a distribution, before anything is removed.
     :raises UnsafeArchive: a file would lie outside of its scheme's directory.
     :raises Unsupported: what is replaced can only be removed by pip.
@@ -52,6 +54,8 @@ def install(
     journal = Journal(target.prefix)
     try:
         journal.write(steps)
+        if on_start is not None:
+            on_start()
         if on_replace is not None:
             for change in changes:
                 if change.replaces is not None:

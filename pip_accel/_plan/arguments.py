@@ -7,6 +7,7 @@ refuse, raises :class:`~pip_accel.exceptions.Unsupported`: pip then gets the wor
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from typing import NamedTuple
 
@@ -77,7 +78,12 @@ class Request(NamedTuple):
 
 
 def read_file(path: str) -> bytes:
-    """The contents of a file."""
+    """The contents of a file.
+
+    :raises Unsupported: it is a pipe or the like, which gives its contents only once: they are for pip.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise Unsupported("{path} can perhaps be read only once", path=path)
     with open(path, "rb") as stream:
         return stream.read()
 

@@ -111,15 +111,26 @@ def is_pinned(version: str, clauses: Iterable[str]) -> bool:
 def vouching(version: str, clauses: frozenset[str], known: Iterable[Known], roots: str) -> Known | None:
     """Give the newest knowledge that says this version wins under these clauses, if there is any.
 
-    Under fewer clauses the winner was the best of more candidates; if it satisfies the rest as well, it is still the best.
+    Under fewer clauses the winner was the best of more candidates; if it satisfies the rest too, it is still the best.
 
     :param roots: digest of the whole request.
     """
-    best: Known | None = None
-    for each in known:
-        if each.clauses <= clauses and each.roots in ("", roots) and (best is None or each.time > best.time):
-            best = each
-    return best if best is not None and best.version == canonical_version(version) else None
+    wanted = canonical_version(version)
+    for each in sorted(known, key=lambda each: each.time, reverse=True):
+        # A winner that these clauses rule out says nothing about the others.
+        if each.clauses <= clauses and each.roots in ("", roots) and _satisfies(each.version, clauses):
+            return each if each.version == wanted else None
+    return None
+
+
+def _satisfies(version: str, clauses: frozenset[str]) -> bool:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.version import InvalidVersion
+
+    try:
+        return SpecifierSet(",".join(clauses)).contains(version, prereleases=True)
+    except (InvalidSpecifier, InvalidVersion):
+        return True
 
 
 def required_names(metadata: bytes) -> set[str]:

@@ -9,6 +9,7 @@ pip then gets the whole command, and says in its own words what is wrong.
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import NamedTuple
 
 from pip_accel._names import canonical_name
@@ -193,22 +194,15 @@ _BOOLEANS = {
     **dict.fromkeys(("n", "no", "f", "false", "off", "0"), False),
 }
 
-_known: dict[str, dict[str, Option]] = {}
 
-
+@cache
 def known_options(command: str) -> Mapping[str, Option]:
     """All spellings that a command knows.
 
     :param command: a letter of :attr:`Option.commands`.
     """
-    if command not in _known:
-        _known[command] = {
-            spelling: option
-            for option in OPTIONS
-            if command in option.commands
-            for spelling in option.spellings.split()
-        }
-    return _known[command]
+    known = (option for option in OPTIONS if command in option.commands)
+    return {spelling: option for option in known for spelling in option.spellings.split()}
 
 
 def default_of(option: Option) -> Any:

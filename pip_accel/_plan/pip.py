@@ -40,6 +40,9 @@ _CURABLE = (
     "DO NOT MATCH",
 )
 
+#: pip goes on when one of several indexes does not answer: what it then chooses holds for that moment only.
+_UNANSWERED = ("Retrying (Retry(", "Could not fetch URL")
+
 
 class Item(NamedTuple):
     """One distribution of pip's answer."""
@@ -65,7 +68,7 @@ class Downloads(NamedTuple):
 
     files: tuple[str, ...]  #: paths of archives
     backtracked: bool  #: pip had to try more than one candidate for some project
-    output: str
+    complete: bool  #: every place that pip asked has answered
 
 
 def pip_command(python: str | None) -> list[str]:
@@ -138,22 +141,23 @@ def download(
     *,
     environ: Mapping[str, str],
     work: str,
-    retries: int,
+    passes: int,
     on_retry: Callable[[str], None],
 ) -> Downloads:
     """Let pip find and fetch all archives that an installation needs, as if nothing was installed.
 
     :param words: of ``pip download``, from behind that word.
-    :param retries: how often pip may be sent again, where that can help.
+    :param passes: how often pip may be sent, where sending it again can help.
     :param on_retry: is told the failure each time.
-    :raises PipFailed: pip failed; its words are in the context. :class:`NothingFound` if a requirement has no candidate.
+    :raises PipFailed: pip failed; its words are in the context.
+    :raises NothingFound: a requirement has no candidate.
     """
     settings = {
         **environ,
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_EXISTS_ACTION": environ.get("PIP_EXISTS_ACTION") or "w",
     }
-    for attempt in range(retries + 1):
+    for attempt in range(max(passes, 1)):
         stage = os.path.join(work, f"stage-{attempt}")
         log = os.path.join(work, f"log-{attempt}")
         os.mkdir(stage)
@@ -162,9 +166,10 @@ def download(
         answer = run(command, env=settings)
         if answer.status == 0:
             files = tuple(os.path.join(stage, name) for name in sorted(os.listdir(stage)))
-            return Downloads(files, _backtracked(log), answer.output)
+            complete = not any(sign in answer.output + answer.errors for sign in _UNANSWERED)
+            return Downloads(files, _backtracked(log), complete)
         said = answer.output + answer.errors
-        if attempt == retries or not any(sign in said for sign in _CURABLE):
+        if attempt + 1 >= passes or not any(sign in said for sign in _CURABLE):
             break
         on_retry(_last_error(answer.errors))
         time.sleep(2**attempt)

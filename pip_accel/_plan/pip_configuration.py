@@ -42,7 +42,7 @@ def find_prefix(interpreter: str) -> str:
 
 
 def configuration_files(environ: Mapping[str, str], prefix: str) -> tuple[str, ...]:
-    """The files that pip reads when it runs under ``prefix``, weakest first; they need not exist."""
+    """The files that pip reads when it runs under ``prefix``, absolute, weakest first; they need not exist."""
     chosen = environ.get("PIP_CONFIG_FILE")
     if chosen == os.devnull:
         return ()
@@ -50,7 +50,8 @@ def configuration_files(environ: Mapping[str, str], prefix: str) -> tuple[str, .
     if not (chosen and os.path.exists(chosen)):
         directories += _user_directories(environ)
     files = [os.path.join(directory, _BASENAME) for directory in (*directories, prefix)]
-    return tuple(dict.fromkeys([*files, chosen] if chosen else files))
+    # A file that is chosen by the same spelling again keeps its first place in pip.
+    return tuple(os.path.abspath(path) for path in dict.fromkeys([*files, chosen] if chosen else files))
 
 
 def _global_directories(environ: Mapping[str, str]) -> list[str]:

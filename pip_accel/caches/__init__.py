@@ -127,7 +127,7 @@ class CacheManager:
                 self._switch_off(backend, error)
 
     def generate_filename(self, requirement: Any) -> str:
-        """Name the archive of a requirement: ``v<revision>/<name>/<name>-<version>-<tags>-<digest of the key>.tar.gz``."""
+        """Name the archive of a requirement: ``v<revision>/<name>/<name>-<version>-<tags>-<digest>.tar.gz``."""
         from pip_accel._build.key import cache_filename
 
         return cache_filename(requirement.cache_key, requirement.cache_tag)

@@ -151,7 +151,7 @@ def compare(
     """
     variables = {"PIP_ACCEL_CACHE": cache or os.path.join(workdir, "pip-accel"), **(environ or {})}
     pip = [pip_python, "-m", "pip"]
-    sides = []
+    sides: list[Side] = []
     for name, command in (("one", pip), ("two", pip_accel_command)):
         side = run_side(
             os.path.join(workdir, name), command, words,

@@ -9,7 +9,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["Case", "ask_pip", "describe_options"]
+from packaging.markers import Marker
+
+from pip_accel._plan.arguments import Request, Root
+
+__all__ = ["Case", "ask_pip", "check_request", "describe_options"]
 
 _ASK = r"""
 import contextlib, io, json, os, sys, types
@@ -57,6 +61,7 @@ def answer(case):
     pre = finder.release_control and ":all:" in finder.release_control.all_releases if hasattr(
         finder, "release_control") else finder.allow_all_prereleases
     return values | dict(
+        default_index=cmdoptions.index_url().default,
         require_hashes=options.require_hashes,
         no_index=finder.search_scope.no_index,
         index_urls=finder.index_urls,
@@ -133,6 +138,90 @@ def describe_options(python: str = sys.executable) -> dict[str, list[dict[str, A
     """All options of pip by who knows them: ``m`` pip before the command, install, download, requirement files."""
     described: dict[str, list[dict[str, Any]]] = json.loads(_run(python, _DESCRIBE, ""))
     return described
+
+
+def check_request(request: Request, answer: Mapping[str, Any], cwd: str) -> None:
+    """Compare a request with the answer of pip, in every value that both have."""
+    assert "error" not in answer, answer
+    ours, theirs = _as_answer(request), _without_defaults(answer, cwd)
+    assert ours == {name: theirs[name] for name in ours}
+
+
+#: what pip-accel hands on without a field of its own, and pip's defaults for it
+_HANDED_ON = {
+    "proxy": None,
+    "retries": 5,
+    "timeout": 15,
+    "exists_action": [],
+    "cert": None,
+    "client_cert": None,
+    "no_input": False,
+    "no_color": False,
+}
+
+
+def _as_answer(request: Request) -> dict[str, Any]:
+    """Give a request in the form of an answer of pip."""
+    index = request.index
+    handed_on = {name: request.options.get(name, default) for name, default in _HANDED_ON.items()}
+    return handed_on | {
+        "requirements": [_root(each, "-r") for each in request.requirements],
+        "constraints": [_root(each, "-c") for each in request.constraints],
+        "index_urls": [] if index.no_index else [index.index_url, *index.extra_index_urls],
+        "find_links": list(index.find_links),
+        "no_index": index.no_index,
+        "trusted_hosts": list(index.trusted_hosts),
+        "no_binary": sorted(request.format_control.no_binary),
+        "only_binary": sorted(request.format_control.only_binary),
+        "prefer_binary": request.prefer_binary,
+        "pre": request.pre,
+        "upgrade": request.upgrade,
+        "upgrade_strategy": request.upgrade_strategy,
+        "force_reinstall": request.force_reinstall,
+        "ignore_installed": request.ignore_installed,
+        "ignore_dependencies": request.no_deps,
+        "compile": request.compile,
+        "require_hashes": request.require_hashes,
+        "warn_script_location": request.warn_script_location,
+        "warn_about_conflicts": request.warn_conflicts,
+        "progress_bar": request.progress_bar,
+        "root_user_action": request.root_user_action,
+        "override_externally_managed": request.break_system_packages,
+        "verbosity": request.verbosity,
+        "proxy": request.options.get("proxy") or None,
+        "exists_action": list(request.options.get("exists_action", ())),
+    }
+
+
+def _root(root: Root, sign: str) -> dict[str, Any]:
+    path, _colon, line = root.source.rpartition(":")
+    return {
+        "name": root.name,
+        "extras": list(root.extras),
+        "specifier": root.specifier,
+        "marker": str(Marker(root.marker)) if root.marker else "",
+        "hashes": list(root.hashes),
+        "source": f"{sign} {path} (line {line})" if path else "",
+        "direct": root.direct,
+    }
+
+
+def _without_defaults(answer: Mapping[str, Any], cwd: str) -> dict[str, Any]:
+    """Give an answer of pip with its default index unnamed, paths absolute, and flags false that nobody set."""
+    answer = {
+        name: bool(value) if value is None and name not in _HANDED_ON else value for name, value in answer.items()
+    }
+    answer["verbosity"] = answer["verbose"] - answer["quiet"]
+    answer["proxy"] = answer["proxy"] or None
+    answer["index_urls"] = ["" if url == answer["default_index"] else url for url in answer["index_urls"]]
+    paths = [os.path.join(cwd, link) for link in answer["find_links"]]
+    answer["find_links"] = [
+        path if os.path.exists(path) else link for path, link in zip(paths, answer["find_links"], strict=True)
+    ]
+    for each in [*answer["requirements"], *answer["constraints"]]:
+        sign, _blank, path = each["source"].partition(" ")
+        each["source"] = f"{sign} {os.path.join(cwd, path)}" if path else ""
+    return answer
 
 
 def _run(python: str, code: str, questions: str) -> str:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import subprocess
 import sys
 
 import pytest
 from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-from pip_accel._plan.arguments import Request, download_words, find_command, parse
+from pip_accel._plan import requirements
+from pip_accel._plan.arguments import download_words, find_command, parse
 from pip_accel._plan.options import OPTIONS, FormatControl, known_options, scan
 from pip_accel.exceptions import Unsupported
-from tests.lib.oracle import Case, ask_pip, describe_options
+from tests.lib.oracle import Case, ask_pip, check_request, describe_options
 
 WHEEL = "six-1.17.0-py2.py3-none-any.whl"
 HASH = "a" * 64
-
 
 FILES = {
     "reqs.txt": "idna>=3  # comment\nurllib3==2.0.7 ; python_version >= '3.8'\n",
@@ -25,7 +28,8 @@ FILES = {
     "sub/inner.txt": "certifi\n-f links\n--extra-index-url https://e.example/simple\n",
     "sub/links/empty": "",
     "limits.txt": "certifi<2030\nidna!=3.1\n",
-    "taste.txt": "--pre\n--prefer-binary\n--no-binary six\n-i https://f.example\n--trusted-host f.example\nsix\n",
+    "early.txt": "--pre\nsix\n",
+    "taste.txt": "--prefer-binary\n--no-binary six\n-i https://f.example\n--trusted-host f.example\nsix\n",
     "last.txt": "-i https://l.example\n--no-index\n-i https://never.example\n--only-binary=six\nsix\n",
     "hashed.txt": f"six==1.17.0 \\\n    --hash=sha256:{HASH} \\\n    --hash sha512:{HASH}{HASH}\n",
     "strict.txt": "--require-hashes\nsix==1.17.0\n",
@@ -59,87 +63,6 @@ def directory(workshop, monkeypatch):
 
 def make_environ(**variables: str) -> dict[str, str]:
     return {"HOME": os.path.abspath(os.sep), "PATH": os.defpath, "PIP_CONFIG_FILE": os.devnull, **variables}
-
-
-def as_pip_says(request: Request) -> dict[str, object]:
-    """A request in the form in which pip is asked for its own."""
-
-    def source(text: str, sign: str) -> str:
-        path, _colon, line = text.rpartition(":")
-        return f"{sign} {path} (line {line})" if path else ""
-
-    def root(each, sign: str) -> dict[str, object]:
-        marker = str(Marker(each.marker)) if each.marker else ""
-        values = each._asdict() | {"marker": marker, "source": source(each.source, sign)}
-        values.pop("text")
-        return values | {"extras": list(each.extras), "hashes": list(each.hashes)}
-
-    index = request.index
-    urls = [] if index.no_index else [index.index_url, *index.extra_index_urls]
-    return {
-        "requirements": [root(each, "-r") for each in request.requirements],
-        "constraints": [root(each, "-c") for each in request.constraints],
-        "index_urls": urls,
-        "find_links": list(index.find_links),
-        "no_index": index.no_index,
-        "trusted_hosts": list(index.trusted_hosts),
-        "no_binary": sorted(request.format_control.no_binary),
-        "only_binary": sorted(request.format_control.only_binary),
-        "prefer_binary": request.prefer_binary,
-        "pre": request.pre,
-        "upgrade": request.upgrade,
-        "upgrade_strategy": request.upgrade_strategy,
-        "force_reinstall": request.force_reinstall,
-        "ignore_installed": request.ignore_installed,
-        "ignore_dependencies": request.no_deps,
-        "compile": request.compile,
-        "require_hashes": request.require_hashes,
-        "warn_script_location": request.warn_script_location,
-        "warn_about_conflicts": request.warn_conflicts,
-        "progress_bar": request.progress_bar,
-        "root_user_action": request.root_user_action,
-        "override_externally_managed": request.break_system_packages,
-        "verbosity": request.verbosity,
-        **{name: request.options.get(name) for name in OTHERS},
-    }
-
-
-OTHERS = ("no_input", "proxy", "retries", "timeout", "exists_action", "cert", "client_cert", "no_color")
-DEFAULTS = {"retries": 5, "timeout": 15, "proxy": None, "cert": None, "client_cert": None}
-
-
-def without_defaults(answer: dict[str, object], cwd: str) -> dict[str, object]:
-    """pip's answer in our form: its own defaults unset, paths absolute."""
-    answer = dict(answer)
-    answer["verbosity"] = answer["verbose"] - answer["quiet"]
-    for name, default in DEFAULTS.items():
-        if answer[name] in (default, ""):
-            answer[name] = None
-    answer["index_urls"] = ["" if "pypi" in url else url for url in answer["index_urls"]]
-    answer["find_links"] = [
-        os.path.join(cwd, link) if os.path.exists(os.path.join(cwd, link)) else link for link in answer["find_links"]
-    ]
-    for each in [*answer["requirements"], *answer["constraints"]]:
-        sign, _blank, path = each["source"].partition(" ")
-        each["source"] = f"{sign} {os.path.join(cwd, path)}" if path else ""
-    # Unset in pip's parser until somebody gives them.
-    for name, value in answer.items():
-        if value is None and name not in OTHERS:
-            answer[name] = False
-    for name in ("no_input", "no_color", "exists_action"):
-        answer[name] = answer[name] or None
-    return answer
-
-
-def compare_with_pip(words, environ, cwd, answer) -> Request:
-    request = parse(words, environ)
-    ours = as_pip_says(request)
-    for name in ("no_input", "no_color", "exists_action", "proxy"):
-        ours[name] = list(ours[name]) if isinstance(ours[name], tuple) else ours[name] or None
-    assert "error" not in answer, answer
-    theirs = without_defaults(answer, cwd)
-    assert ours == {name: theirs[name] for name in ours}
-    return request
 
 
 SAME = {
@@ -183,7 +106,15 @@ SAME = {
     "last-wins": ["install", "-i", "https://a.example", "--index-url", "https://b.example", "six"],
     "no-index": ["install", "--no-index", "-i", "https://a.example", "-f", "wheels", "-f", "https://l.example", "six"],
     "formats": ["install", "--no-binary", "A_b,c", "--only-binary", "a.b", "--no-binary=d", "six"],
-    "formats-all": ["install", "--no-binary=x", "--only-binary=:all:", "--no-binary", "y,:none:", "--no-binary=z", "six"],
+    "formats-all": [
+        "install",
+        "--no-binary=x",
+        "--only-binary=:all:",
+        "--no-binary",
+        "y,:none:",
+        "--no-binary=z",
+        "six",
+    ],
     "formats-all-and-more": ["install", "--no-binary=a,:all:,b,:none:,c", "six"],
     "formats-all-again": ["install", "--only-binary=:all:,q", "six"],
     "file": ["install", "-r", "reqs.txt"],
@@ -191,6 +122,7 @@ SAME = {
     "file-settings": ["install", "-r", "taste.txt", "--extra-index-url", "https://gone.example", "idna"],
     "file-settings-in-turn": ["install", "-r", "taste.txt", "-r", "last.txt", "-r", "sub/inner.txt"],
     "file-settings-in-constraints": ["install", "-r", "last.txt", "-c", "taste.txt"],
+    "file-pre": ["install", "-r", "early.txt"],
     "file-odd": ["install", "-r", "odd.txt"],
     "file-hashes": ["install", "-r", "hashed.txt", "idna"],
     "file-requires-hashes": ["install", "-r", "strict.txt"],
@@ -290,13 +222,13 @@ def answers(workshop):
 
 @pytest.mark.parametrize("key", SAME)
 def test_words_mean_what_they_mean_to_pip(directory, answers, key):
-    compare_with_pip(SAME[key], make_environ(), str(directory), answers[id(SAME), key])
+    check_request(parse(SAME[key], make_environ()), answers[id(SAME), key], str(directory))
 
 
 @pytest.mark.parametrize("key", SAME_WITH_SETTINGS)
 def test_settings_mean_what_they_mean_to_pip(directory, answers, key):
     environ = make_environ(**SAME_WITH_SETTINGS[key])
-    compare_with_pip(SETTINGS_WORDS, environ, str(directory), answers[id(SAME_WITH_SETTINGS), key])
+    check_request(parse(SETTINGS_WORDS, environ), answers[id(SAME_WITH_SETTINGS), key], str(directory))
 
 
 @pytest.mark.parametrize("key", REFUSED_BY_PIP)
@@ -307,11 +239,15 @@ def test_what_is_left_to_pip_as_wrong_is_wrong_for_pip(answers, key):
 def test_a_file_url_is_taken_if_spelled_as_pip_does(directory):
     url = (directory / "wheels" / WHEEL).as_uri()
     cases = [["install", url], ["install", f"six[x] @ {url} ; os_name != 'x'"], ["install", f"{url} ; os_name != 'x'"]]
-    for words, answer in zip(cases, ask_pip([Case(each, make_environ(), str(directory)) for each in cases]), strict=True):
-        compare_with_pip(words, make_environ(), str(directory), answer)
+    for words, answer in zip(
+        cases, ask_pip([Case(each, make_environ(), str(directory)) for each in cases]), strict=True
+    ):
+        check_request(parse(words, make_environ()), answer, str(directory))
 
 
-@pytest.mark.parametrize("words", [*REFUSED_BY_PIP.values(), *LEFT_TO_PIP.values()], ids=[*REFUSED_BY_PIP, *LEFT_TO_PIP])
+@pytest.mark.parametrize(
+    "words", [*REFUSED_BY_PIP.values(), *LEFT_TO_PIP.values()], ids=[*REFUSED_BY_PIP, *LEFT_TO_PIP]
+)
 def test_only_pip_can_serve(directory, words):
     with pytest.raises(Unsupported):
         parse(words, make_environ())
@@ -347,7 +283,9 @@ def test_random_spellings_mean_what_they_mean_to_pip(directory):
     """Abbreviations, clusters, joined and separate values of all options that pip-accel serves."""
     chance = random.Random(20261122)
     theirs = {spelling for each in describe_options()["i"] for spelling in each["spellings"]}
-    ours = [each for each in OPTIONS if each.ours and each.dest != "python" and theirs.issuperset(each.spellings.split())]
+    ours = [
+        each for each in OPTIONS if each.ours and each.dest != "python" and theirs.issuperset(each.spellings.split())
+    ]
     values = {"int": "3", "float": "2.5", "requirements": "reqs.txt", "constraints": "limits.txt"}
     lines = []
     for _ in range(300):
@@ -368,12 +306,12 @@ def test_random_spellings_mean_what_they_mean_to_pip(directory):
     answers = ask_pip([Case(words, make_environ(), str(directory)) for words in lines])
     for words, answer in zip(lines, answers, strict=True):
         try:
-            parse(words, make_environ())
+            request = parse(words, make_environ())
         except Unsupported as error:
             # Ambiguous in one of the versions that the table covers, not always in the installed one.
             assert "error" in answer or "ambiguous" in str(error), (words, str(error))
         else:
-            compare_with_pip(words, make_environ(), str(directory), answer)
+            check_request(request, answer, str(directory))
             same += 1
     assert same > 150
 
@@ -464,8 +402,27 @@ def test_options_have_the_values_that_were_given_anywhere():
 
 
 def test_download_knows_the_words(directory):
-    words = ["-v", "install", "-UI", "--force-reinstall", "-r", "reqs.txt", "--no-compile", "--no-warn-conflicts", "six"]
-    words += ["--break", "--root-user-action=ignore", "--upgrade-strategy", "eager", "-fx", "--no-binary", "a,b", "-ihttps:x"]
+    words = [
+        "-v",
+        "install",
+        "-UI",
+        "--force-reinstall",
+        "-r",
+        "reqs.txt",
+        "--no-compile",
+        "--no-warn-conflicts",
+        "six",
+    ]
+    words += [
+        "--break",
+        "--root-user-action=ignore",
+        "--upgrade-strategy",
+        "eager",
+        "-fx",
+        "--no-binary",
+        "a,b",
+        "-ihttps:x",
+    ]
     request = parse(words, make_environ())
     translated = download_words(request)
     assert translated == [
@@ -486,7 +443,10 @@ def test_download_knows_the_words(directory):
         ("[install]\nupgrade = yes\nno-compile = no", []),
         ("[install]\npre = yes\ntimeout = 7\nverbose = 2", ["--verbose", "--verbose", "--timeout=7.0", "--pre"]),
         ("[global]\nfind-links = a\n[install]\nfind-links = a b", ["--find-links=b"]),
-        ("[global]\nno-binary = a\n[install]\nno-binary = :all:", ["--no-binary=:none:", "--only-binary=:none:", "--no-binary=:all:"]),
+        (
+            "[global]\nno-binary = a\n[install]\nno-binary = :all:",
+            ["--no-binary=:none:", "--only-binary=:none:", "--no-binary=:all:"],
+        ),
         ("[download]\ndest = x\n[install]\ncache-dir = /c", ["--cache-dir=/c"]),
         ("[install]\nretries = 3\n[download]\nretries = 3", []),
     ],
@@ -529,10 +489,19 @@ def test_formats_go_over_as_they_are(tmp_path):
 
 
 def test_secrets_are_in_no_message():
-    for words in (["install", "six @ https://user:secret@h.example/x.zip"], ["install", "-r", "https://u:secret@h/r.txt"]):
+    for words in (
+        ["install", "six @ https://user:secret@h.example/x.zip"],
+        ["install", "-r", "https://u:secret@h/r.txt"],
+    ):
         with pytest.raises(Unsupported) as caught:
             parse(words, make_environ())
         assert "secret" not in str(caught.value)
+
+
+SLOW = {
+    *("optparse", "argparse", "logging", "email", "subprocess", "tempfile", "dataclasses", "importlib.metadata"),
+    *("packaging", "shlex", "configparser", "urllib.parse"),
+}
 
 
 def test_plain_words_need_none_of_the_slow_modules(directory):
@@ -550,5 +519,64 @@ def test_plain_words_need_none_of_the_slow_modules(directory):
     loaded = subprocess.run(
         [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True, env=environ
     ).stdout
-    slow = "optparse logging argparse email subprocess tempfile dataclasses importlib.metadata packaging shlex configparser"
-    assert not {*slow.split(), "urllib.parse"} & set(loaded.split())
+    assert not SLOW & set(loaded.split())
+
+
+def test_what_the_expressions_take_packaging_takes_in_the_same_sense():
+    chance = random.Random(503)
+    pieces = [
+        "six",
+        "a.b",
+        "A_b",
+        "-",
+        "[",
+        "]",
+        "x",
+        ",",
+        "==",
+        ">=",
+        "<",
+        "~=",
+        "!=",
+        "===",
+        "1",
+        "1.0",
+        ".*",
+        "a1",
+        "rc2",
+        ".post1",
+        ".dev3",
+        "+l.1",
+        "0",
+        "b",
+    ]
+    plain = 0
+    for _ in range(20000):
+        text = "six" + "".join(chance.choice([*pieces, " "]) for _ in range(chance.randint(1, 6)))
+        if requirements._PLAIN.fullmatch(text):
+            root, judge = requirements.parse_requirement(text, ""), Requirement(text)
+            assert root.name == canonicalize_name(judge.name)
+            assert root.specifier == ",".join(sorted(map(str, judge.specifier)))
+            assert set(root.extras) == {canonicalize_name(extra) for extra in judge.extras}
+            plain += 1
+    assert plain > 500
+
+
+def test_markers_that_the_expression_takes_packaging_takes():
+    chance = random.Random(508)
+    pieces = ["python_version", "os_name", "extra", "'3'", '"a b"', "==", ">=", "in", "not in", "~=", "(", ")"]
+    plain = 0
+    for _ in range(20000):
+        count = chance.choice([3, 7])
+        text = " ".join(chance.choice(pieces) if place % 4 < 3 else "and" for place in range(count))
+        if re.fullmatch(requirements._PLAIN_MARKER, text):
+            Marker(text)
+            plain += 1
+    assert plain > 200
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_not_emptied(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Unsupported, match="only once"):
+        parse(["install", "-r", str(tmp_path / "pipe")], make_environ())

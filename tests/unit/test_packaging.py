@@ -62,8 +62,9 @@ def test_entry_points_lead_somewhere(metadata):
     values = [value for group in metadata["entry_points"].values() for value in group]
     assert len(values) == 3
     for value in values:
-        module, _, attribute = re.sub(r"\s*\[\w+\]$", "", value.partition(" = ")[2]).partition(":")
-        assert not attribute or callable(getattr(importlib.import_module(module), attribute))
+        path, _, attribute = re.sub(r"\s*\[\w+\]$", "", value.partition(" = ")[2]).partition(":")
+        module = importlib.import_module(path)
+        assert not attribute or callable(getattr(module, attribute))
 
 
 @pytest.mark.parametrize("module", [module_name(source) for source in SOURCES])

@@ -184,7 +184,7 @@ def test_a_project_is_installed_however_it_is_spelled(name, site):
         ("foo-bar>=1,<1.5", False),
         ("foo-bar[extra]~=1.0", True),
         ("foo-bar @ https://example.org/foo.zip", True),
-        ("foo-bar>2; python_version > '3'", True),
+        ("foo-bar>2; python_version > '3'", False),
         ("foo-bar>2; python_version < '3'", True),
         ("no-such-project", False),
         ("no-such-project; python_version > '3'", False),
@@ -193,8 +193,7 @@ def test_a_project_is_installed_however_it_is_spelled(name, site):
 )
 def test_a_requirement_is_installed_if_what_is_there_satisfies_it(expr, expected, site):
     site("Foo.Bar", "1.5")
-    # The first marker of each pair applies, so the last "foo-bar" of them is judged by its version.
-    assert requirement_is_installed(expr) is (expected and expr != "foo-bar>2; python_version > '3'")
+    assert requirement_is_installed(expr) is expected
 
 
 def test_a_pre_release_that_is_installed_satisfies(site):
@@ -262,8 +261,11 @@ def test_what_pip_says_about_a_failed_uninstallation_is_shown(site, monkeypatch)
 
 @pytest.mark.parametrize(
     ("argument", "expected"),
-    [("-v", True), ("-vq", True), ("-rfile", True), ("--verbose", False), ("--", False), ("-", False), ("", False), ("v", False)],
-)
+    [
+        ("-v", True), ("-vq", True), ("-rfile", True), ("--verbose", False), ("--", False), ("-", False), ("v", False),
+        ("", False),
+    ],
+)  # fmt: skip
 def test_short_options_have_one_dash(argument, expected):
     assert is_short_option(argument) is expected
 
@@ -272,8 +274,8 @@ def test_short_options_have_one_dash(argument, expected):
     ("argument", "expected"),
     [
         ("-v", True), ("-vv", True), ("-qv", True), ("-Uv", True), ("--verbose", True), ("-q", False), ("-V", False),
-        ("-fhttp://v", False), ("-rdev.txt", False), ("-iv", False), ("--verb", False), ("--verbose=1", False), ("-", False),
-        ("v", False), ("", False),
+        ("-fhttp://v", False), ("-rdev.txt", False), ("-iv", False), ("--verb", False), ("--verbose=1", False),
+        ("-", False), ("v", False), ("", False),
     ],
 )  # fmt: skip
 def test_options_match_long_or_short_or_in_a_cluster_of_flags(argument, expected):

@@ -1,24 +1,26 @@
 """A build backend (PEP 517) that only prepares metadata, and has pip-accel do that. Runs in the target's interpreter."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
 import sys
 
 
-def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
+def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: object = None) -> str:
     """Give the ``.dist-info`` directory of the source tree that is the current directory."""
     with open(os.environ["PIP_ACCEL_PREPARE"], encoding="utf-8") as stream:
         order = json.load(stream)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("_PYPROJECT_HOOKS_")}
     environ["PYTHONPATH"] = order["package-root"]
-    command = [order["host"], "-m", "pip_accel._prepare", os.environ["PIP_ACCEL_PREPARE"], os.getcwd(), metadata_directory]
-    answer = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environ)
+    words = ["-m", "pip_accel._prepare", os.environ["PIP_ACCEL_PREPARE"], os.getcwd(), metadata_directory]
+    answer = subprocess.run([order["host"], *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environ)
     if answer.returncode != 0:
         sys.exit(answer.returncode)
     return answer.stdout.decode("utf-8").splitlines()[-1]
 
 
-def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+def build_wheel(wheel_directory: str, config_settings: object = None, metadata_directory: str | None = None) -> str:
     """Never asked for while pip plans."""
     raise NotImplementedError("pip-accel builds by itself")

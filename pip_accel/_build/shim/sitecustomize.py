@@ -10,7 +10,7 @@ import sys
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def _step_aside():
+def _step_aside() -> None:
     """Let the environment's own ``sitecustomize`` run, if it has one."""
     import importlib
 

@@ -1,0 +1,340 @@
+"""From a request to a plan: which distributions, from which archives.
+
+The ways to it, in order: the *no-index pass*, in which pip answers from a page of what the view has; the *download-only
+pass*, in which pip fetches what is missing, and then the no-index pass again. Nothing changes in the target meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from pip_accel._index import Known, ViewSettings, digest_of, name_and_version
+from pip_accel._names import canonical_name, canonical_version
+from pip_accel._plan.clauses import Demand, Metadata, collect_clauses, is_pinned, required_names, vouching
+from pip_accel._plan.pip import Item, Report, download, resolve_locally
+from pip_accel._values import Archive, Pin
+from pip_accel.exceptions import NothingFound, Unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pip_accel._resources import Resources
+
+__all__ = ["Plan", "Question", "make_plan"]
+
+
+#: pip's line about a file that it looks at, and the distribution that requires it.
+_PARENT = re.compile(r"Processing .*?(?P<file>[^/\\]+) \(from (?P<parent>[A-Za-z0-9._-]+?)(?:[^A-Za-z0-9._-].*)?\)$")
+
+
+class Question(NamedTuple):
+    """A request in the form in which it can be planned, for the user's requirements and for those of a build alike."""
+
+    python: str | None  #: pip's ``--python``
+    install_words: tuple[str, ...]  #: of ``pip install``
+    download_words: tuple[str, ...]  #: the same for ``pip download``
+    roots: tuple[Demand, ...]
+    constraints: tuple[Demand, ...]
+    wheels: tuple[str, ...]  #: paths of wheels that are asked for by path
+    view: ViewSettings
+    dependencies: bool  #: not with ``--no-deps``
+    refresh: bool  #: ask the index in any case (``-U``)
+    spellings: Mapping[str, str]  #: canonical names of the roots, as the user spelled them
+
+
+class Plan(NamedTuple):
+    """What will be installed."""
+
+    pins: tuple[Pin, ...]  #: dependencies first
+    output: str  #: what pip said on standard output
+    errors: str  #: and on standard error
+    learned: int  #: when the oldest answer in it was learned, seconds since the epoch; 0 if no answer was needed
+    online: bool  #: whether the index was asked
+    lasting: bool  #: whether the answer holds beyond this run
+    spellings: Mapping[str, str]  #: canonical names as pip spells them in its lines: as they were asked for first
+
+
+def make_plan(
+    resources: Resources,
+    question: Question,
+    environ: Mapping[str, str],
+    prepare: Callable[[Archive], bytes],
+    *,
+    say: Callable[[str], None],
+) -> Plan:
+    """Plan an installation, from the local index if that can answer, else with the help of the network.
+
+    :param environ: for pip.
+    :param prepare: gives the core metadata of an sdist whose own is not to be trusted, by its build backend.
+    :param say: is told what a user should know.
+    :raises PipFailed: pip failed; :class:`NothingFound` if nothing fits a requirement.
+    :raises Unsupported: only pip itself can find the answer.
+    """
+    config = resources.config
+    work = resources.directory("plan")
+    if not question.refresh or config.offline:
+        plan = _from_view(resources, question, environ, work)
+        if plan is not None:
+            return plan
+    if config.offline:
+        return _from_anything(resources, question, environ, work, say)
+    arrived, lasting = _fetch(resources, question, environ, work, prepare, say)
+    for archives in (arrived, _reachable(resources, question)):
+        report, by_url = _ask(resources, question, environ, work, archives)
+        if isinstance(report, Report):
+            return _plan(resources, question, report, by_url, learned=int(time.time()), online=True, lasting=lasting)
+    raise Unsupported("What is installed already asks for other archives than a fresh environment would")
+
+
+def _ask(
+    resources: Resources, question: Question, environ: Mapping[str, str], work: str, archives: Iterable[Archive]
+) -> tuple[Report | str, dict[str, Archive]]:
+    """Let pip answer from these archives: its report, or what it said instead."""
+    page = os.path.join(work, "page.html")
+    by_url = resources.index.write_page(archives, page)
+    report = resolve_locally(question.python, question.install_words, page=page, environ=environ, work=work)
+    return (report if isinstance(report, Report) else report.errors), by_url
+
+
+def _from_view(resources: Resources, question: Question, environ: Mapping[str, str], work: str) -> Plan | None:
+    """Plan from what the view has, or ``None`` if that is not pip's own answer, or too old."""
+    archives = _reachable(resources, question)
+    if not archives and not question.wheels and _missing_roots(resources, question):
+        return None
+    report, by_url = _ask(resources, question, environ, work, archives)
+    if not isinstance(report, Report):
+        return None
+    clauses = _clauses(resources, question, {item.name: Metadata(item.version, item.requires) for item in report.items})
+    roots = _roots_digest(question)
+    oldest = 0
+    for item in report.items:
+        if item.direct is not None:
+            continue
+        name = canonical_name(item.name)
+        known = resources.index.known(question.view.key(name), name)
+        vouched = vouching(item.version, clauses[name], known, roots)
+        if vouched is None and not is_pinned(item.version, clauses[name]):
+            return None
+        if vouched is not None and not is_pinned(item.version, clauses[name]):
+            oldest = min(oldest or vouched.time, vouched.time)
+    limit = resources.config.index_max_age
+    if limit is not None and oldest and time.time() - oldest > limit and not resources.config.offline:
+        return None
+    return _plan(resources, question, report, by_url, learned=oldest)
+
+
+def _plan(
+    resources: Resources,
+    question: Question,
+    report: Report,
+    by_url: Mapping[str, Archive],
+    *,
+    learned: int = 0,
+    online: bool = False,
+    lasting: bool = True,
+) -> Plan:
+    pins = _pins(resources, report, by_url)
+    return Plan(pins, report.output, report.errors, learned, online, lasting, _spellings(question, report))
+
+
+def _spellings(question: Question, report: Report) -> dict[str, str]:
+    """Find out how pip spells names in its lines: as the requirement did that it met first."""
+    items = {canonical_name(item.name): item for item in report.items}
+    parents = {}
+    for line in report.output.splitlines():
+        found = _PARENT.match(line)
+        if found is not None:
+            parents[found["file"]] = canonical_name(found["parent"])
+    spelled = {}
+    for name, item in items.items():
+        parent = items.get(parents.get(unquote(item.url.rsplit("/", 1)[-1]), ""))
+        for text in parent.requires if parent is not None else ():
+            end = next((i for i, c in enumerate(text) if not (c.isalnum() or c in "-_.")), len(text))
+            if canonical_name(text[:end]) == name:
+                spelled[name] = text[:end]
+                break
+    return {**spelled, **question.spellings}
+
+
+def _from_anything(
+    resources: Resources, question: Question, environ: Mapping[str, str], work: str, say: Callable[[str], None]
+) -> Plan:
+    """Plan from all that is there, whatever it came for: the network is not to be used."""
+    archives = _closure(resources, question, lambda name: resources.index.archives_in_any_view(name))
+    report, by_url = _ask(resources, question, environ, work, archives)
+    if not isinstance(report, Report):
+        raise NothingFound(
+            "The local index cannot answer, and offline = yes forbids to ask elsewhere", errors=report, status=1
+        )
+    say("Offline: the answer is made of all archives in the local index, whichever settings they came under.")
+    return _plan(resources, question, report, by_url, lasting=False)
+
+
+def _missing_roots(resources: Resources, question: Question) -> bool:
+    """Whether a requirement has nothing in its view; an installed distribution may satisfy it all the same."""
+    from pip_accel._installed import find_installed
+
+    installed = find_installed(resources.target)
+    return any(root.name not in installed for root in question.roots)
+
+
+def _reachable(resources: Resources, question: Question) -> list[Archive]:
+    """Give the archives of the views that the request can lead to."""
+    return _closure(
+        resources, question, lambda name: resources.index.archives_in_view(question.view.key(name), name)
+    )
+
+
+def _closure(resources: Resources, question: Question, find: Callable[[str], list[Archive]]) -> list[Archive]:
+    from pip_accel._archives import wheel_metadata
+
+    waiting = [root.name for root in question.roots]
+    for path in question.wheels:
+        waiting.extend(required_names(wheel_metadata(path)))
+    seen: set[str] = set()
+    found: list[Archive] = []
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for archive in find(name):
+            metadata = resources.index.metadata(archive)
+            if metadata is not None:
+                found.append(archive)
+                if question.dependencies:
+                    waiting.extend(required_names(metadata))
+    return found
+
+
+def _clauses(
+    resources: Resources, question: Question, chosen: Mapping[str, Metadata]
+) -> dict[str, frozenset[str]]:
+    return collect_clauses(
+        question.roots,
+        question.constraints,
+        {canonical_name(name): metadata for name, metadata in chosen.items()},
+        dict(resources.target.markers),
+        dependencies=question.dependencies,
+    )
+
+
+def _roots_digest(question: Question) -> str:
+    return digest_of([question.roots, question.constraints, question.wheels, question.dependencies])
+
+
+def _fetch(
+    resources: Resources,
+    question: Question,
+    environ: Mapping[str, str],
+    work: str,
+    prepare: Callable[[Archive], bytes],
+    say: Callable[[str], None],
+) -> tuple[list[Archive], bool]:
+    """Let pip fetch what the request needs, and take it into the index and the view.
+
+    :returns: the archives, and whether the view learned from them.
+    """
+    index = resources.index
+    downloads = download(
+        question.python,
+        question.download_words,
+        environ=environ,
+        work=work,
+        passes=resources.config.max_retries,
+        on_retry=lambda reason: say(f"pip failed and will be asked again: {reason}"),
+    )
+    by_path = {os.path.basename(path) for path in question.wheels}
+    arrived: dict[str, tuple[Archive, Metadata]] = {}
+    for path in downloads.files:
+        split = name_and_version(os.path.basename(path))
+        if split is None or os.path.isdir(path):
+            continue
+        direct = os.path.basename(path) in by_path
+        archive = index.add(path)
+        metadata = index.metadata(archive)
+        if metadata is None:
+            metadata = _read_metadata(archive, prepare)
+            index.set_metadata(archive, metadata)
+        if not direct:
+            name, version, requires = _parse_metadata(metadata)
+            arrived[canonical_name(name)] = (archive, Metadata(version, requires))
+    chosen = {name: metadata for name, (_, metadata) in arrived.items()}
+    clauses = _clauses(resources, question, chosen)
+    roots = _roots_digest(question) if downloads.backtracked else ""
+    now = int(time.time())
+    for name, (archive, fact) in arrived.items():
+        known = Known(clauses[name], canonical_version(fact.version), now, roots)
+        if downloads.complete:
+            index.learn(question.view.key(name), name, archive, known)
+    return [archive for archive, _ in arrived.values()], downloads.complete
+
+
+def _read_metadata(archive: Archive, prepare: Callable[[Archive], bytes]) -> bytes:
+    if archive.filename.endswith(".whl"):
+        from pip_accel._archives import wheel_metadata
+
+        return wheel_metadata(archive.path)
+    return prepare(archive)
+
+
+def _parse_metadata(metadata: bytes) -> tuple[str, str, list[str]]:
+    from email.parser import BytesHeaderParser
+
+    message = BytesHeaderParser().parsebytes(metadata)
+    return str(message["Name"]), str(message["Version"]), [str(each) for each in message.get_all("Requires-Dist", [])]
+
+
+def _pins(resources: Resources, report: Report, by_url: Mapping[str, Archive]) -> tuple[Pin, ...]:
+    pins = []
+    for item in _in_order(report.items):
+        archive = by_url.get(item.url.partition("#")[0])
+        if archive is None:
+            archive = _take_in(resources, item.url)
+        resources.index.touch(archive)
+        # As pip writes it: sorted keys, no white space at the end.
+        direct = json.dumps(item.direct, sort_keys=True) if item.direct is not None else ""
+        pins.append(Pin(item.name, item.version, archive, item.requested, direct))
+    return tuple(pins)
+
+
+def _take_in(resources: Resources, url: str) -> Archive:
+    """Take a file into the index that pip found elsewhere on this machine."""
+    parts = urlsplit(url)
+    path = url2pathname(parts.path)
+    if parts.scheme != "file" or not path.endswith(".whl") or not os.path.isfile(path):
+        raise Unsupported("pip chose {url}, which is not an archive in the local index", url=url)
+    copy = os.path.join(resources.directory("found"), os.path.basename(path))
+    shutil.copyfile(path, copy)
+    archive = resources.index.add(copy)
+    if resources.index.metadata(archive) is None:
+        from pip_accel._archives import wheel_metadata
+
+        resources.index.set_metadata(archive, wheel_metadata(archive.path))
+    return archive
+
+
+def _in_order(items: Sequence[Item]) -> list[Item]:
+    """Put dependencies before what requires them: by distance from what nobody requires, then by name, backwards."""
+    by_name = {canonical_name(item.name): item for item in items}
+    needs = {}
+    for name, item in by_name.items():
+        lines = "\n".join(f"Requires-Dist: {each}" for each in item.requires)
+        needs[name] = sorted((required_names(lines.encode()) & by_name.keys()) - {name})
+    distance: dict[str, int] = {}
+    for start in sorted(by_name, key=lambda name: any(name in others for others in needs.values())):
+        waiting = [(start, 0, frozenset({start}))]
+        while waiting:
+            name, steps, path = waiting.pop()
+            if distance.get(name, -1) >= steps:
+                continue
+            distance[name] = steps
+            waiting.extend((other, steps + 1, path | {other}) for other in needs[name] if other not in path)
+    return [by_name[name] for name in sorted(by_name, key=lambda name: (distance[name], name), reverse=True)]

@@ -1,0 +1,196 @@
+"""Where files go and what RECORD says, without touching the target."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import py_compile
+import subprocess
+import sys
+
+import pytest
+
+from pip_accel._install.layout import format_rows, plan
+from pip_accel._values import Change, Launcher, TreeFile
+from pip_accel.exceptions import UnsafeArchive
+from tests.lib.trees import TEMPLATE, make_target, make_tree
+
+TAG = sys.implementation.cache_tag
+TARGET = make_target("/env")
+SITE = TARGET.scheme.purelib
+
+
+def lay_out(tree, target=TARGET, *, requested=True, direct_url="", byte_code=True, umask=0o022):
+    change = Change(tree, requested, direct_url, None)
+    return plan(change, target, byte_code=byte_code, template=TEMPLATE, umask=umask)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    return make_tree(
+        str(tmp_path),
+        "alpha",
+        "1.0",
+        {
+            "purelib/alpha/__init__.py": "x = 1\n",
+            "platlib/alpha/fast.so": "ELF",
+            "data/share/alpha/a.txt": "a",
+            f"data/{os.path.relpath(SITE, '/env')}/beside.txt": "b",
+            "headers/alpha.h": "int x;",
+            "scripts/run.py": "#!python\nprint('ran')\n",
+            "scripts/plain": "#!/bin/sh\n",
+        },
+        launchers=[Launcher("alpha", "alpha", "main", False)],
+    )
+
+
+def test_each_scheme_has_its_directory(tree):
+    destinations = {destination for _, destination in lay_out(tree).links}
+    for expected in (
+        f"{SITE}/alpha/__init__.py",
+        f"{SITE}/alpha/__pycache__/__init__.{TAG}.pyc",
+        f"{SITE}/alpha/fast.so",
+        f"{SITE}/beside.txt",
+        f"{SITE}/alpha-1.0.dist-info/METADATA",
+        "/env/share/alpha/a.txt",
+        f"{TARGET.scheme.headers}/alpha/alpha.h",
+        "/env/bin/plain",
+    ):
+        assert expected in destinations
+
+
+def test_links_name_files_that_exist(tree):
+    assert all(os.path.isfile(source) for source, _ in lay_out(tree).links)
+
+
+def test_record_is_relative_to_the_distribution(tree):
+    rows = {path: (digest, size) for path, digest, size in lay_out(tree).rows}
+    version = "{}.{}".format(*sys.version_info)
+    assert rows["alpha/__init__.py"][1] == "6"
+    assert rows[f"alpha/__pycache__/__init__.{TAG}.pyc"] == ("", "")
+    assert rows["alpha-1.0.dist-info/RECORD"] == ("", "")
+    assert rows["alpha-1.0.dist-info/INSTALLER"] == ("sha256=zuuue4knoyJ-UwPPXg8fezS7VCrXJQrAP7zeNuwvFQg", "4")
+    assert rows["alpha-1.0.dist-info/REQUESTED"] == ("sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU", "0")
+    for path in (
+        "beside.txt",
+        "../../../bin/alpha",
+        f"../../../bin/__pycache__/run.{TAG}.pyc",
+        "../../../share/alpha/a.txt",
+        f"../../../include/site/python{version}/alpha/alpha.h",
+    ):
+        assert path in rows
+
+
+def test_rows_are_sorted_and_written_as_csv_writes_them(tree):
+    layout = lay_out(tree)
+    assert layout.rows == sorted(layout.rows)
+    stream = io.StringIO(newline="")
+    csv.writer(stream).writerows(layout.rows)
+    assert layout.record.data == stream.getvalue().encode()
+
+
+@pytest.mark.parametrize("name", ["plain", "a,b", 'a"b', "a\nb", "a\rb", "ü", "a b", "a;b"])
+def test_names_are_quoted_as_csv_quotes_them(name):
+    rows = [("other", "sha256=x", "1"), (name, "sha256=y", "2")]
+    stream = io.StringIO(newline="")
+    csv.writer(stream).writerows(rows)
+    assert format_rows(rows) == stream.getvalue().encode()
+
+
+def test_what_pip_adds_depends_on_the_request(tree):
+    def added(**options):
+        prefix = f"{SITE}/alpha-1.0.dist-info/"
+        return {write.path.removeprefix(prefix): write.data for write in lay_out(tree, **options).writes}
+
+    assert added()["REQUESTED"] == b""
+    assert added()["INSTALLER"] == b"pip\n"
+    assert "REQUESTED" not in added(requested=False)
+    assert "direct_url.json" not in added()
+    assert added(direct_url='{"url": "x"}')["direct_url.json"] == b'{"url": "x"}'
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+def test_generated_files_follow_the_umask(tree, umask):
+    layout = lay_out(tree, umask=umask, direct_url="{}")
+    modes = {os.path.basename(write.path): write.mode for write in (*layout.writes, layout.record)}
+    for name in ("INSTALLER", "REQUESTED", "direct_url.json", "RECORD"):
+        assert modes[name] == 0o666 & ~umask
+
+
+def test_byte_code_can_be_left_out(tree):
+    layout = lay_out(tree, byte_code=False)
+    names = [destination for _, destination in layout.links] + [write.path for write in layout.writes]
+    assert not [name for name in names + [row[0] for row in layout.rows] if name.endswith(".pyc")]
+
+
+def test_byte_code_of_a_script_fits_the_script(tree, tmp_path):
+    """Header and code: an interpreter that must not write runs it, and takes it from the byte code."""
+    target = make_target(str(tmp_path / "env"), python=sys.executable)
+    for write in lay_out(tree, target).writes:
+        os.makedirs(os.path.dirname(write.path), exist_ok=True)
+        with open(write.path, "wb") as stream:
+            stream.write(write.data)
+        if write.mtime is not None:
+            os.utime(write.path, (write.mtime, write.mtime))
+    command = [sys.executable, "-v", "-c", "import run"]
+    environ = {"PYTHONPATH": target.scheme.scripts, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == "ran\n"
+    assert f"matches {target.scheme.scripts}/run.py" in done.stderr
+
+
+def test_byte_code_of_a_script_that_is_checked_by_hash_fits_too(tree, tmp_path):
+    place = os.path.join(tree.path, "scripts", "__pycache__", f"run.{TAG}.pyc")
+    checked = py_compile.PycInvalidationMode.CHECKED_HASH
+    py_compile.compile(os.path.join(tree.path, "scripts", "run.py"), place, invalidation_mode=checked)
+    [compiled] = [write for write in lay_out(tree).writes if write.path.endswith(".pyc")]
+    [script] = [write for write in lay_out(tree).writes if write.path.endswith("run.py")]
+    (tmp_path / "run.py").write_bytes(script.data)
+    expected = str(tmp_path / "run.pyc")
+    py_compile.compile(str(tmp_path / "run.py"), expected, invalidation_mode=checked)
+    with open(expected, "rb") as stream:
+        assert stream.read()[:16] == compiled.data[:16]
+
+
+def test_of_two_files_with_one_name_the_last_one_stays(tmp_path):
+    tree = make_tree(str(tmp_path), "alpha", "1.0", {"purelib/x": "1", "platlib/x": "22"}, byte_code=False)
+    layout = lay_out(tree)
+    links = {destination: source for source, destination in layout.links}
+    assert links[f"{SITE}/x"].endswith("platlib/x")
+    assert [row[0] for row in layout.rows].count("x") == 2  # as pip has it
+
+
+@pytest.mark.parametrize(
+    ("scheme", "path"),
+    [
+        ("purelib", "../x"),
+        ("purelib", "a/../../x"),
+        ("purelib", "/etc/x"),
+        ("purelib", "a/.."),
+        ("purelib", ".."),
+        ("purelib", ""),
+        ("purelib", "a/"),
+        ("purelib", "a\0b"),
+        ("purelib", "a\0b/c"),
+        ("scripts", "../../x"),
+        ("headers", "../other/x.h"),
+        ("nowhere", "x"),
+    ],
+)
+def test_unsafe_names_are_refused(tree, scheme, path):
+    bad = tree._replace(files=(*tree.files, TreeFile(scheme, path, 0o644, 1, "", "file")))
+    with pytest.raises(UnsafeArchive, match="alpha"):
+        lay_out(bad)
+
+
+@pytest.mark.parametrize("field", ["name", "dist_info"])
+def test_unsafe_names_of_directories_are_refused(tree, field):
+    with pytest.raises(UnsafeArchive):
+        lay_out(tree._replace(**{field: "../up"}))
+
+
+def test_a_name_that_is_only_odd_is_normalised(tmp_path):
+    tree = make_tree(str(tmp_path), "alpha", "1.0", {"purelib/a/x": ""}, byte_code=False)
+    odd = tree._replace(files=(*tree.files, TreeFile("purelib", "a/.//b/../x", 0o644, 0, "", "file")))
+    assert f"{SITE}/a/x" in [destination for _, destination in lay_out(odd).links]

@@ -1,0 +1,138 @@
+"""Launchers and scripts: byte for byte what pip writes."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from pip_accel._install.scripts import fix_script, launcher_mode, learn_template, make_hashbang, make_launchers
+from pip_accel._values import Launcher
+from pip_accel.exceptions import UnsafeArchive, Unsupported
+from tests.lib.environments import make_environment
+from tests.lib.trees import TEMPLATE, make_target, make_tree, pack_tree, run_pip
+
+LAUNCHERS = [
+    Launcher("tool", "alpha", "main", False),
+    Launcher("tool-gui", "alpha.window", "Window.open", True),
+    Launcher("pip", "alpha", "main", False),
+    Launcher("pip3.5", "alpha", "main", False),
+    Launcher("easy_install", "alpha", "main", False),
+    Launcher("easy_install-2.7", "alpha", "main", False),
+]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    return learn_template(sys.executable, str(tmp_path_factory.mktemp("learn")))
+
+
+def test_the_template_is_the_body_of_a_launcher(template):
+    body = template % {"module": "a.b", "import_name": "C", "func": "C.d"}
+    assert "from a.b import C\n" in body
+    assert "sys.exit(C.d())" in body
+    assert not body.startswith("#!")
+    compile(body, "launcher", "exec")
+
+
+def test_a_pip_that_writes_no_launcher_is_not_supported(tmp_path):
+    with pytest.raises(Unsupported, match="no launcher"):
+        learn_template("/bin/false", str(tmp_path))
+
+
+@pytest.mark.parametrize("directory", ["env", "with blanks in it", "long" + "g" * 120], ids=["plain", "blanks", "long"])
+def test_launchers_and_scripts_are_what_pip_writes(tmp_path, template, directory):
+    tree = make_tree(
+        str(tmp_path),
+        "alpha",
+        "1.0",
+        {
+            "purelib/alpha.py": "",
+            "scripts/run": b"#!python -u\r\nprint(1)\r\n\xff",
+            "scripts/w": "#!pythonw\nimport os\n",
+        },
+        launchers=LAUNCHERS,
+    )
+    environment = make_environment(str(tmp_path / directory))
+    binaries = os.path.join(environment.prefix, "bin")
+    before = set(os.listdir(binaries))
+    run_pip(environment.python, "install", "--no-deps", pack_tree(tree, str(tmp_path)))
+    written = {}
+    modes = set()
+    for name in set(os.listdir(binaries)) - before:
+        path = os.path.join(binaries, name)
+        modes.add(stat.S_IMODE(os.stat(path).st_mode))
+        with open(path, "rb") as stream:
+            written[name] = stream.read()
+
+    ours = dict(make_launchers(LAUNCHERS, make_target(environment.prefix), template))
+    for name in ("run", "w"):
+        with open(os.path.join(tree.path, "scripts", name), "rb") as stream:
+            ours[name] = fix_script(stream.read(), environment.python)
+    assert ours == written
+    assert modes == {launcher_mode(0o022)}
+
+
+def test_versioned_scripts_of_pip_name_the_target():
+    target = make_target("/env")._replace(version="3.14.2")
+    names = [name for name, _ in make_launchers(LAUNCHERS, target, TEMPLATE)]
+    expected = ["tool", "tool-gui", "pip", "pip3", "pip3.14", "easy_install", "easy_install-3.14"]
+    assert sorted(names) == sorted(expected)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x", "/etc/x", "a\0b"])
+def test_a_name_with_separators_is_refused(name):
+    with pytest.raises(UnsafeArchive):
+        make_launchers([Launcher(name, "alpha", "main", False)], make_target("/env"), TEMPLATE)
+
+
+@pytest.mark.parametrize(
+    ("umask", "mode"),
+    [(0o022, 0o755), (0o002, 0o775), (0o077, 0o755), (0o000, 0o777)],
+    ids=["022", "002", "077", "000"],
+)
+def test_launchers_can_be_read_and_run_by_all(tmp_path, umask, mode):
+    assert launcher_mode(umask) == mode
+
+
+def test_the_longest_hashbang_is_one_line():
+    longest = 512 if sys.platform == "darwin" else 127
+    fits = "/" + "p" * (longest - 4)
+    assert make_hashbang(fits) == f"#!{fits}\n".encode()
+    assert make_hashbang(fits + "p").startswith(b"#!/bin/sh\n")
+
+
+def test_an_interpreter_that_is_a_script_is_started_by_the_shell(tmp_path):
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    assert make_hashbang(str(python)) == f"#!/bin/sh\n'''exec' {python} \"$0\" \"$@\"\n' '''\n".encode()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="scripts are started by the kernel")
+def test_a_launcher_runs_from_a_path_with_blanks(tmp_path):
+    home = tmp_path / "a b"
+    home.mkdir()
+    os.symlink(sys.executable, home / "python")
+    launcher = home / "tool"
+    launcher.write_bytes(make_hashbang(str(home / "python")) + b"import sys; print(sys.argv[1:])\n")
+    launcher.chmod(0o755)
+    assert subprocess.run([launcher, "x y"], capture_output=True, text=True).stdout == "['x y']\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "fixed"),
+    [
+        (b"#!python\nx\r\n", b"#!/e/python\nx\r\n"),
+        (b"#!pythonw -u\nx", b"#!/e/python\nx"),
+        (b"#!python", b"#!/e/python\n"),
+        (b"#!/bin/sh\nx", b"#!/bin/sh\nx"),
+        (b"PK\x03", b"PK\x03"),
+    ],
+    ids=["plain", "options", "one line", "another program's", "no script"],
+)
+def test_only_the_neutral_first_line_changes(content, fixed):
+    assert fix_script(content, "/e/python") == fixed
