@@ -38,6 +38,9 @@ _CONNECTION = (
 )
 
 
+_OLDEST_PIP = [25, 3]
+
+
 class Outcome(NamedTuple):
     """What a run did."""
 
@@ -127,6 +130,8 @@ def install(
     view = _view_settings(request, resources)
     engine = Engine(resources, _for_builds(view), _build_environ(request, resources.environ), say)
     plan = engine.plan(_question(request, view, resources.python), resources.environ)
+    if running_inside(resources.target):
+        _brace(plan)
     changes = _changes(engine, plan, request)
 
     def announce() -> None:
@@ -149,6 +154,21 @@ def install(
     return Outcome(
         changes, plan, tuple(engine.built), resources.store.added, plan.online or engine.online
     )
+
+
+def _brace(plan: Plan) -> None:
+    """Get ready for changes to the environment that we run in ourselves.
+
+    :raises Unsupported: pip-accel would not work with the pip that the plan brings.
+    """
+    from pip_accel import _eviction  # noqa: F401  (what is still needed afterwards may be replaced by then)
+    from pip_accel._names import canonical_name, canonical_version
+
+    for pin in plan.pins:
+        if canonical_name(pin.name) == "pip":
+            release = [int(part) for part in canonical_version(pin.version).split(".")[:2] if part.isdigit()]
+            if release < _OLDEST_PIP:
+                raise Unsupported("pip-accel will not work here any more with pip {version}", version=pin.version)
 
 
 def _changes(engine: Engine, plan: Plan, request: Request) -> tuple[Change, ...]:

@@ -11,6 +11,7 @@ import json
 import os
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
@@ -35,6 +36,10 @@ __all__ = [
 MANIFEST_NAME = "PIP-ACCEL-MANIFEST.json"
 _SCHEMES = frozenset(("purelib", "platlib", "headers", "scripts", "data"))
 _WRITTEN_AT_INSTALLATION = frozenset(("RECORD", "INSTALLER"))
+#: What :mod:`zipfile` raises for a file that is damaged, encrypted or compressed in a way that Python does not know.
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+#: Types in a row of the manifest: member, scheme, path, executable, script, digest, size.
+_ROW = [str, str, str, bool, bool, str, int]
 
 
 class Entry(NamedTuple):
@@ -68,7 +73,7 @@ def check_member_name(name: str, archive: str) -> str:
     foreign = os.name == "nt" and (":" in name or "\\" in name)
     if not name or name.startswith("/") or ".." in parts or "\0" in name or foreign:
         raise UnsafeArchive(
-            "{archive} has a member named {name!r}, which would be written outside of its place: nothing was installed.",
+            "{archive} has a member named {name!r}, which would land outside of its place: nothing was installed.",
             archive=archive,
             name=name,
         )
@@ -114,7 +119,7 @@ def wheel_metadata(path: str) -> bytes:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.read(_find_dist_info(archive, path) + "/METADATA")
-    except (zipfile.BadZipFile, KeyError, OSError) as error:
+    except (*_UNREADABLE, KeyError, OSError) as error:
         raise Unsupported("{path} is not a wheel that can be read", path=path) from error
 
 
@@ -141,11 +146,12 @@ def read_wheel(path: str) -> tuple[Contents, zipfile.ZipFile]:
         dist_info = _find_dist_info(archive, path)
         wheel = _headers(archive.read(f"{dist_info}/WHEEL"))
         metadata = _headers(archive.read(f"{dist_info}/METADATA"))
+        name, version = metadata["name"], metadata["version"]
         names = set(archive.namelist())
         points = f"{dist_info}/entry_points.txt"
         launchers = parse_entry_points(archive.read(points).decode("utf-8")) if points in names else ()
         record = _read_record(archive, dist_info) if f"{dist_info}/RECORD" in names else {}
-    except (zipfile.BadZipFile, KeyError, UnicodeDecodeError) as error:
+    except (*_UNREADABLE, KeyError, UnicodeDecodeError) as error:
         archive.close()
         raise Unsupported("{path} is not a complete wheel", path=path) from error
     except BaseException:
@@ -156,7 +162,7 @@ def read_wheel(path: str) -> tuple[Contents, zipfile.ZipFile]:
         raise Unsupported("{path} has a wheel version that is not known here", path=path)
     lib = "purelib" if wheel.get("root-is-purelib", "").lower() == "true" else "platlib"
     entries = _wheel_entries(archive, path, lib, dist_info, {each.name for each in launchers}, record)
-    return Contents(metadata["name"], metadata["version"], lib, dist_info, launchers, entries), archive
+    return Contents(name, version, lib, dist_info, launchers, entries), archive
 
 
 def _wheel_entries(
@@ -177,7 +183,10 @@ def _wheel_entries(
             if scheme == "scripts" and _is_wrapper(name, wrappers):
                 continue
         mode = info.external_attr >> 16
-        data = archive.read(info)
+        try:
+            data = archive.read(info)
+        except _UNREADABLE as error:
+            raise Unsupported("{path} is damaged: {error}", path=path, error=error) from error
         yield Entry(
             scheme=scheme,
             path=name,
@@ -275,7 +284,7 @@ def read_manifest(path: str) -> dict[str, Any] | None:
                 return None
             stream = archive.extractfile(first)
             manifest = json.load(stream) if stream is not None else None
-    except (tarfile.TarError, OSError, EOFError, ValueError):
+    except (tarfile.TarError, zlib.error, OSError, EOFError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) else None
 
@@ -288,16 +297,29 @@ def read_bdist(path: str) -> tuple[Contents, Callable[[], None]]:
     manifest = read_manifest(path)
     if manifest is None:
         raise UnsafeArchive("{path} has no manifest that can be read.", path=path)
+    try:
+        texts = [manifest["name"], manifest["version"], manifest["lib"], manifest["dist-info"]]
+        launchers = tuple(Launcher(*each) for each in manifest["launchers"])
+        rows = manifest["files"]
+        sound = (
+            all(isinstance(text, str) for text in (*texts, *(text for each in launchers for text in each[:3])))
+            and texts[2] in ("purelib", "platlib")
+            and texts[3].endswith(".dist-info")
+            and all(_is_name(text) for text in (texts[0], texts[3], *(each.name for each in launchers)))
+            and all([type(value) for value in row] == _ROW for row in rows)
+        )
+    except (KeyError, TypeError):
+        sound = False
+    if not sound:
+        raise UnsafeArchive("{path} has a manifest that makes no sense.", path=path)
     archive = tarfile.open(path, "r:gz")  # noqa: SIM115  (the caller closes it, after reading the entries)
-    contents = Contents(
-        manifest["name"],
-        manifest["version"],
-        manifest["lib"],
-        manifest["dist-info"],
-        tuple(Launcher(*each) for each in manifest["launchers"]),
-        _bdist_entries(archive, path, manifest["files"]),
-    )
+    contents = Contents(texts[0], texts[1], texts[2], texts[3], launchers, _bdist_entries(archive, path, rows))
     return contents, archive.close
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text can be the name of one file."""
+    return text not in ("", ".", "..") and not any(each in text for each in ("/", os.sep, "\0"))
 
 
 def _bdist_entries(archive: tarfile.TarFile, path: str, rows: list[list[Any]]) -> Iterator[Entry]:
@@ -311,5 +333,8 @@ def _bdist_entries(archive: tarfile.TarFile, path: str, rows: list[list[Any]]) -
             if wrong or scheme not in _SCHEMES or record_digest(data) != digest:
                 raise UnsafeArchive("{path} is damaged: {name} is not what its manifest says.", path=path, name=name)
             yield Entry(scheme, check_member_name(relative, path), executable, script, digest, data)
-    except (tarfile.TarError, EOFError, OSError) as error:
+        # To its end, where gzip has the checksum over all of it, the manifest included.
+        while archive.fileobj is not None and archive.fileobj.read(1 << 16):
+            pass
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise UnsafeArchive("{path} is damaged: {error}", path=path, error=error) from error

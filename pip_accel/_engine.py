@@ -21,6 +21,7 @@ from pip_accel.exceptions import BuildFailed
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel._build.builder import Builder
+    from pip_accel._index import Known
     from pip_accel._plan.planning import Plan, Question
     from pip_accel._resources import Resources
 
@@ -128,11 +129,50 @@ class Engine:
             refresh=False,
             spellings={},
         )
-        plan = self.plan(question, self._build_environ)
-        self.online = self.online or plan.online
-        if plan.lasting:
-            self._remember(requires, plan.pins)
-        return plan.pins
+        pins = self._close(question)
+        if pins is None:
+            plan = self.plan(question, self._build_environ)
+            self.online = self.online or plan.online
+            if not plan.lasting:
+                return plan.pins
+            pins = plan.pins
+        self._remember(requires, pins)
+        return pins
+
+    def _close(self, question: Question) -> tuple[Pin, ...] | None:
+        """Give the pins of build requirements where the view alone decides them."""
+        from pip_accel._plan.clauses import Metadata
+        from pip_accel._plan.closing import close
+        from pip_accel._plan.planning import parse_metadata, roots_digest
+
+        index = self.resources.index
+        if self.resources.config.index_max_age is not None:
+            return None
+
+        def find(name: str) -> tuple[list[Archive], list[Known]]:
+            view = self._view.key(name)
+            return index.archives_in_view(view, name), index.known(view, name)
+
+        names: dict[str, str] = {}
+
+        def read(archive: Archive) -> Metadata | None:
+            data = index.metadata(archive)
+            if data is None:
+                return None
+            name, version, requires = parse_metadata(data)
+            names[archive.sha256] = name
+            return Metadata(version, requires)
+
+        archives = close(question.roots, dict(self.resources.target.markers), find, read, roots_digest(question))
+        if archives is None:
+            return None
+        pins = []
+        for archive in archives.values():
+            index.touch(archive)
+            metadata = read(archive)
+            if metadata is not None:
+                pins.append(Pin(names[archive.sha256], metadata.version, archive, False, ""))
+        return tuple(pins)
 
     def _memo(self, requires: tuple[str, ...]) -> str:
         view = self._view
@@ -225,7 +265,7 @@ class Engine:
     # Trees
 
     def trees(self, pins: Sequence[Pin]) -> list[Tree]:
-        """Give the trees of pins, in that order: what is missing is built and unpacked, what was edited is made anew."""
+        """Give the trees of pins, in that order: missing ones get built and unpacked, edited ones are made anew."""
         sdists = [pin for pin in pins if not pin.archive.filename.endswith(".whl")]
         built = dict(zip((pin.archive.sha256 for pin in sdists), self._obtain(sdists), strict=True))
         archives = [built.get(pin.archive.sha256, pin.archive) for pin in pins]

@@ -16,36 +16,47 @@ from pip_accel import _fs
 from pip_accel._values import Scheme, Target
 from pip_accel.exceptions import PipAcceleratorError, PipFailed
 
-__all__ = ["main"]
+__all__ = ["main", "prepare_statically"]
 
 
 def main(order_path: str, source: str, directory: str) -> int:
     """Prepare, and give the exit status."""
-    from pip_accel._build.source import static_metadata
-
     with open(order_path, encoding="utf-8") as stream:
         order = json.load(stream)
-    metadata = static_metadata(source)
-    if metadata is not None:
-        # Some backends of pip for metadata read the name of the directory.
-        name, version = _name_and_version(metadata)
-        dist_info = os.path.join(directory, f"{name.replace('-', '_')}-{version}.dist-info")
-        _fs.write_file(os.path.join(dist_info, "METADATA"), metadata)
-        facts = None
-    else:
-        try:
-            dist_info, facts = _prepare(order, source, directory)
-        except PipFailed as error:
-            print(error.context.get("errors") or error, file=sys.stderr)
-            return 1
-        except PipAcceleratorError as error:
-            print(error, file=sys.stderr)
-            return 1
-        with open(os.path.join(dist_info, "METADATA"), "rb") as binary:
-            metadata = binary.read()
-    _keep(order["spool"], metadata, facts)
+    name = prepare_statically(order["spool"], source, directory)
+    if name is not None:
+        print(name)
+        return 0
+    try:
+        dist_info, facts = _prepare(order, source, directory)
+    except PipFailed as error:
+        print(error.context.get("errors") or error, file=sys.stderr)
+        return 1
+    except PipAcceleratorError as error:
+        print(error, file=sys.stderr)
+        return 1
+    with open(os.path.join(dist_info, "METADATA"), "rb") as binary:
+        _keep(order["spool"], binary.read(), facts)
     print(os.path.basename(dist_info))
     return 0
+
+
+def prepare_statically(spool: str, source: str, directory: str) -> str | None:
+    """Prepare by what the sdist says of itself; give the name of the ``.dist-info``, ``None`` if that is not binding.
+
+    This also runs in the target's interpreter.
+    """
+    from pip_accel._build.source import static_metadata
+
+    metadata = static_metadata(source)
+    if metadata is None:
+        return None
+    # Some backends of pip for metadata read the name of the directory.
+    name, version = _name_and_version(metadata)
+    dist_info = f"{name.replace('-', '_')}-{version}.dist-info"
+    _fs.write_file(os.path.join(directory, dist_info, "METADATA"), metadata)
+    _keep(spool, metadata, None)
+    return dist_info
 
 
 def _prepare(order: dict[str, Any], source: str, directory: str) -> tuple[str, dict[str, Any]]:

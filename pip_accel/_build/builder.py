@@ -13,6 +13,7 @@ from pip_accel._build.hooks import Backend
 from pip_accel._build.key import identify_compiler, key_digest, make_key
 from pip_accel._build.source import BuildSystem, read_build_system, static_metadata, unpack_sdist
 from pip_accel._build.transform import read_dumb, with_digests
+from pip_accel._names import canonical_name
 from pip_accel._process import run
 from pip_accel._values import Archive, Pin, Tree
 from pip_accel.exceptions import BinaryDistributionError, BuildFailed, PipAcceleratorError
@@ -89,7 +90,7 @@ class Builder:
             place = self._workplace(source, system, work)
             backend = Backend(source, system, place.environment, label)
             dynamic = backend.requires()
-            self._fill(place.environment, dynamic, beyond=system.requires)
+            self._fill(place.environment, self._beyond(system.requires, dynamic))
             return backend.metadata(directory), _facts(system, dynamic)
         finally:
             _fs.remove_tree(work)
@@ -120,7 +121,8 @@ class Builder:
         config = self._resources.config
         if self._compiler is None:
             self._compiler = identify_compiler(self._resources.environ)
-        requirements = self._plan((*facts["requires"], *facts["dynamic"]))
+        requires, dynamic = facts["requires"], facts["dynamic"]
+        requirements = (*self._plan(tuple(requires)), *self._beyond(requires, dynamic))
         key = make_key(
             pin,
             self._resources.target,
@@ -150,7 +152,7 @@ class Builder:
             found = self._find(buildable)
             if found is not None:
                 return found
-            self._fill(place.environment, facts["dynamic"], beyond=system.requires)
+            self._fill(place.environment, self._beyond(system.requires, facts["dynamic"]))
             path = self._build(place, label, buildable)
             with open(path, "rb") as stream:
                 self._caches.put(buildable, stream)
@@ -171,16 +173,45 @@ class Builder:
         environment = make_environment(
             os.path.join(work, "env"), resources.target, resources.environ, os.path.join(work, "tmp")
         )
-        self._fill(environment, system.requires)
+        self._fill(environment, self._plan(tuple(system.requires)))
         return _Workplace(source, system, environment, work)
 
-    def _fill(self, environment: BuildEnvironment, requires: Sequence[str], *, beyond: Sequence[str] = ()) -> None:
-        """Install requirements into a build environment; ``beyond`` is there already."""
-        if not requires:
-            return
-        there = {pin.archive.sha256 for pin in self._plan(tuple(beyond))} if beyond else set()
-        pins = [pin for pin in self._plan((*beyond, *requires)) if pin.archive.sha256 not in there]
-        fill_environment(environment, self._unpack(pins), self._resources.template, self._resources.umask)
+    def _beyond(self, requires: Sequence[str], dynamic: Sequence[str]) -> list[Pin]:
+        """Give the pins that a backend's own requirements bring in, as pip does: those that are there already stay.
+
+        :raises BuildFailed: a version that is there already is not one that the backend allows.
+        """
+        there = {canonical_name(pin.name): pin.version for pin in self._plan(tuple(requires))} if dynamic else {}
+        missing = [text for text in dynamic if not self._is_met(text, there)]
+        return [pin for pin in self._plan(tuple(missing)) if canonical_name(pin.name) not in there]
+
+    def _is_met(self, text: str, there: Mapping[str, str]) -> bool:
+        """Whether a requirement of a backend asks for nothing that is not there."""
+        from packaging.requirements import InvalidRequirement, Requirement
+
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement as error:
+            raise BuildFailed(
+                "The build requirement {wanted!r} is not valid: {error}", wanted=text, error=error
+            ) from error
+        marker = requirement.marker
+        if marker is not None and not marker.evaluate({**dict(self._resources.target.markers), "extra": ""}):
+            return True
+        version = there.get(canonical_name(requirement.name))
+        if version is not None and not requirement.specifier.contains(version, prereleases=True):
+            raise BuildFailed(
+                "The build backend requires {wanted}, but [build-system] requires {name} {version}",
+                wanted=text,
+                name=requirement.name,
+                version=version,
+            )
+        return version is not None
+
+    def _fill(self, environment: BuildEnvironment, pins: Sequence[Pin]) -> None:
+        """Install build requirements into a build environment."""
+        if pins:
+            fill_environment(environment, self._unpack(pins), self._resources.template, self._resources.umask)
 
     def _build(self, place: _Workplace, label: str, buildable: Buildable) -> str:
         if place.system.legacy:

@@ -1,7 +1,7 @@
 """Which version clauses bound each project of an answer, and whether what the index learned covers that answer.
 
 An answer of the local index is as good as pip's own only if, for every project in it, the choice could not have been
-another one: the version is pinned, or it won online under the same clauses, or under fewer of them.
+another one: the version is pinned, or it won online under clauses that let in every higher version which these let in.
 """
 
 from __future__ import annotations
@@ -12,7 +12,16 @@ from typing import NamedTuple
 from pip_accel._index import Known
 from pip_accel._names import canonical_name, canonical_version
 
-__all__ = ["Demand", "Metadata", "collect_clauses", "is_pinned", "required_names", "vouching"]
+__all__ = [
+    "Demand",
+    "Metadata",
+    "applies",
+    "collect_clauses",
+    "is_pinned",
+    "newest_winner",
+    "required_names",
+    "vouching",
+]
 
 
 class Demand(NamedTuple):
@@ -38,22 +47,24 @@ def collect_clauses(
     markers: Mapping[str, str],
     *,
     dependencies: bool = True,
+    with_missing: bool = False,
 ) -> dict[str, frozenset[str]]:
     """Give the version clauses that bound each chosen project, by canonical name.
 
     :param chosen: the distributions of an answer, by canonical name.
     :param markers: environment of the target (PEP 508).
+    :param with_missing: also give those of projects that are required but not chosen.
     :param dependencies: whether requirements of the chosen distributions count (not with ``--no-deps``).
     """
     from packaging.requirements import InvalidRequirement, Requirement
 
     clauses: dict[str, set[str]] = {name: set() for name in chosen}
     seen: set[tuple[str, frozenset[str]]] = set()
-    waiting = [root for root in roots if _applies(root.marker, markers)]
+    waiting = [root for root in roots if applies(root.marker, markers)]
     while waiting:
         demand = waiting.pop()
-        if demand.name in clauses:
-            clauses[demand.name] |= _split(demand.specifier)
+        if demand.name in clauses or with_missing:
+            clauses.setdefault(demand.name, set()).update(_split(demand.specifier))
         if not dependencies or demand.name not in chosen or (demand.name, demand.extras) in seen:
             continue
         seen.add((demand.name, demand.extras))
@@ -70,12 +81,13 @@ def collect_clauses(
             extras = frozenset(canonical_name(extra) for extra in requirement.extras)
             waiting.append(Demand(canonical_name(requirement.name), extras, str(requirement.specifier), ""))
     for constraint in constraints:
-        if constraint.name in clauses and _applies(constraint.marker, markers):
+        if constraint.name in clauses and applies(constraint.marker, markers):
             clauses[constraint.name] |= _split(constraint.specifier)
     return {name: frozenset(found) for name, found in clauses.items()}
 
 
-def _applies(marker: str, markers: Mapping[str, str]) -> bool:
+def applies(marker: str, markers: Mapping[str, str]) -> bool:
+    """Whether a requirement with this marker counts in an environment."""
     if not marker:
         return True
     from packaging.markers import Marker
@@ -109,28 +121,40 @@ def is_pinned(version: str, clauses: Iterable[str]) -> bool:
 
 
 def vouching(version: str, clauses: frozenset[str], known: Iterable[Known], roots: str) -> Known | None:
-    """Give the newest knowledge that says this version wins under these clauses, if there is any.
+    """Give the newest knowledge about these clauses, if that says that this version wins."""
+    found = newest_winner(clauses, known, roots)
+    return found if found is not None and found.version == canonical_version(version) else None
 
-    Under fewer clauses the winner was the best of more candidates; if it satisfies the rest too, it is still the best.
+
+def newest_winner(clauses: frozenset[str], known: Iterable[Known], roots: str) -> Known | None:
+    """Give the newest knowledge that tells which version wins under these clauses, if there is any.
+
+    A winner was the best of its candidates: no version above it was allowed by the clauses it won under. If those that
+    could keep a higher version out hold here as well, and the winner is allowed here, then it wins here, too. A winner
+    that these clauses rule out says nothing about the other versions.
 
     :param roots: digest of the whole request.
     """
-    wanted = canonical_version(version)
     for each in sorted(known, key=lambda each: each.time, reverse=True):
-        # A winner that these clauses rule out says nothing about the others.
-        if each.clauses <= clauses and each.roots in ("", roots) and _satisfies(each.version, clauses):
-            return each if each.version == wanted else None
+        if each.roots in ("", roots) and _wins_again(each, clauses):
+            return each
     return None
 
 
-def _satisfies(version: str, clauses: frozenset[str]) -> bool:
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-    from packaging.version import InvalidVersion
+def _wins_again(known: Known, clauses: frozenset[str]) -> bool:
+    from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
+    from packaging.version import InvalidVersion, Version
 
+    if not {clause for clause in known.clauses if not clause.startswith(">")} <= clauses:
+        return False
     try:
-        return SpecifierSet(",".join(clauses)).contains(version, prereleases=True)
+        # Whoever names a pre-release lets pre-releases in.
+        before, now = ({Specifier(clause).prereleases for clause in each} for each in (known.clauses, clauses))
+        if (True in before) != (True in now):
+            return False
+        return SpecifierSet(",".join(clauses)).contains(Version(known.version), prereleases=True)
     except (InvalidSpecifier, InvalidVersion):
-        return True
+        return known.clauses == clauses
 
 
 def required_names(metadata: bytes) -> set[str]:

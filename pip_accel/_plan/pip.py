@@ -103,8 +103,6 @@ def resolve_locally(
     settings = {
         **environ,
         "PIP_FIND_LINKS": "file://" + pathname2url(page),
-        "PIP_PROXY": _DEAD_PROXY,
-        "PIP_RETRIES": "0",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_EXISTS_ACTION": environ.get("PIP_EXISTS_ACTION") or "w",
     }
@@ -112,7 +110,9 @@ def resolve_locally(
         settings.pop(name, None)
     own = ["--dry-run", "--report", report, "--no-index", "--no-build-isolation"]
     own += ["--proxy", _DEAD_PROXY, "--retries", "0"]
-    answer = run([*pip_command(python), "install", *own, *words], env=settings)
+    # Of options that are given twice the last one counts; behind "--" there are none.
+    words = [*own, *words] if "--" in words else [*words, *own]
+    answer = run([*pip_command(python), "install", *words], env=settings)
     if answer.status != 0:
         return answer
     try:

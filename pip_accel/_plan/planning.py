@@ -18,7 +18,7 @@ from urllib.request import url2pathname
 
 from pip_accel._index import Known, ViewSettings, digest_of, name_and_version
 from pip_accel._names import canonical_name, canonical_version
-from pip_accel._plan.clauses import Demand, Metadata, collect_clauses, is_pinned, required_names, vouching
+from pip_accel._plan.clauses import Demand, Metadata, applies, collect_clauses, is_pinned, required_names, vouching
 from pip_accel._plan.pip import Item, Report, download, resolve_locally
 from pip_accel._values import Archive, Pin
 from pip_accel.exceptions import NothingFound, Unsupported
@@ -27,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel._resources import Resources
 
-__all__ = ["Plan", "Question", "make_plan"]
+__all__ = ["Plan", "Question", "make_plan", "parse_metadata", "roots_digest"]
 
 
 #: pip's line about a file that it looks at, and the distribution that requires it.
@@ -112,7 +112,7 @@ def _from_view(resources: Resources, question: Question, environ: Mapping[str, s
     if not isinstance(report, Report):
         return None
     clauses = _clauses(resources, question, {item.name: Metadata(item.version, item.requires) for item in report.items})
-    roots = _roots_digest(question)
+    roots = roots_digest(question)
     oldest = 0
     for item in report.items:
         if item.direct is not None:
@@ -182,7 +182,8 @@ def _missing_roots(resources: Resources, question: Question) -> bool:
     from pip_accel._installed import find_installed
 
     installed = find_installed(resources.target)
-    return any(root.name not in installed for root in question.roots)
+    markers = dict(resources.target.markers)
+    return any(root.name not in installed for root in question.roots if applies(root.marker, markers))
 
 
 def _reachable(resources: Resources, question: Question) -> list[Archive]:
@@ -195,7 +196,8 @@ def _reachable(resources: Resources, question: Question) -> list[Archive]:
 def _closure(resources: Resources, question: Question, find: Callable[[str], list[Archive]]) -> list[Archive]:
     from pip_accel._archives import wheel_metadata
 
-    waiting = [root.name for root in question.roots]
+    markers = dict(resources.target.markers)
+    waiting = [root.name for root in question.roots if applies(root.marker, markers)]
     for path in question.wheels:
         waiting.extend(required_names(wheel_metadata(path)))
     seen: set[str] = set()
@@ -226,8 +228,13 @@ def _clauses(
     )
 
 
-def _roots_digest(question: Question) -> str:
-    return digest_of([question.roots, question.constraints, question.wheels, question.dependencies])
+def roots_digest(question: Question) -> str:
+    """Name what was asked for as a whole, whatever it was asked of."""
+    demands = [
+        [[each.name, sorted(each.extras), each.specifier, each.marker] for each in demands]
+        for demands in (question.roots, question.constraints)
+    ]
+    return digest_of([*demands, question.wheels, question.dependencies])
 
 
 def _fetch(
@@ -264,11 +271,11 @@ def _fetch(
             metadata = _read_metadata(archive, prepare)
             index.set_metadata(archive, metadata)
         if not direct:
-            name, version, requires = _parse_metadata(metadata)
+            name, version, requires = parse_metadata(metadata)
             arrived[canonical_name(name)] = (archive, Metadata(version, requires))
     chosen = {name: metadata for name, (_, metadata) in arrived.items()}
     clauses = _clauses(resources, question, chosen)
-    roots = _roots_digest(question) if downloads.backtracked else ""
+    roots = roots_digest(question) if downloads.backtracked else ""
     now = int(time.time())
     for name, (archive, fact) in arrived.items():
         known = Known(clauses[name], canonical_version(fact.version), now, roots)
@@ -285,7 +292,8 @@ def _read_metadata(archive: Archive, prepare: Callable[[Archive], bytes]) -> byt
     return prepare(archive)
 
 
-def _parse_metadata(metadata: bytes) -> tuple[str, str, list[str]]:
+def parse_metadata(metadata: bytes) -> tuple[str, str, list[str]]:
+    """Give name, version and ``Requires-Dist`` of core metadata."""
     from email.parser import BytesHeaderParser
 
     message = BytesHeaderParser().parsebytes(metadata)

@@ -12,6 +12,9 @@ def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: o
     """Give the ``.dist-info`` directory of the source tree that is the current directory."""
     with open(os.environ["PIP_ACCEL_PREPARE"], encoding="utf-8") as stream:
         order = json.load(stream)
+    name = _prepare_statically(order, metadata_directory)
+    if name is not None:
+        return name
     environ = {name: value for name, value in os.environ.items() if not name.startswith("_PYPROJECT_HOOKS_")}
     environ["PYTHONPATH"] = order["package-root"]
     words = ["-m", "pip_accel._prepare", os.environ["PIP_ACCEL_PREPARE"], os.getcwd(), metadata_directory]
@@ -19,6 +22,19 @@ def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: o
     if answer.returncode != 0:
         sys.exit(answer.returncode)
     return answer.stdout.decode("utf-8").splitlines()[-1]
+
+
+def _prepare_statically(order: dict[str, str], directory: str) -> str | None:
+    """Answer right here where the sdist's own metadata binds its builds; give ``None`` if it does not."""
+    sys.path.append(order["package-root"])
+    try:
+        from pip_accel._prepare import prepare_statically
+
+        return prepare_statically(order["spool"], os.getcwd(), directory)
+    except ImportError:  # a Python that is too old for pip-accel itself
+        return None
+    finally:
+        sys.path.remove(order["package-root"])
 
 
 def build_wheel(wheel_directory: str, config_settings: object = None, metadata_directory: str | None = None) -> str:
