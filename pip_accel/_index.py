@@ -143,8 +143,7 @@ class LocalIndex:
 
     def build_facts(self, archive: Archive) -> dict[str, Any] | None:
         """Give what is known of building an sdist for this target (see :mod:`pip_accel._build.source`), or ``None``."""
-        text = _fs.read_text(os.path.join(self._facts_directory(archive), "build.json"))
-        return json.loads(text) if text else None
+        return _read_object(os.path.join(self._facts_directory(archive), "build.json"), requires=list, dynamic=list)
 
     def set_build_facts(self, archive: Archive, facts: Mapping[str, Any]) -> None:
         """Keep what was found out about building an sdist for this target."""
@@ -157,12 +156,8 @@ class LocalIndex:
 
     def read_view(self, view: str, project: str) -> dict[str, Any]:
         """Give what a view has of a project: ``archives`` (digest to file name) and ``known``."""
-        text = _fs.read_text(self._view_path(view, project))
-        try:
-            value = json.loads(text) if text else None
-        except ValueError:  # cut short by a full disk: then nothing is known
-            value = None
-        return value if isinstance(value, dict) else {"archives": {}, "known": []}
+        found = _read_object(self._view_path(view, project), archives=dict, known=list)
+        return found if found is not None else {"archives": {}, "known": []}
 
     def known(self, view: str, project: str) -> list[Known]:
         """Give what was learned of a project in a view."""
@@ -207,12 +202,8 @@ class LocalIndex:
 
         found: dict[str, Archive] = {}
         for path in glob.glob(os.path.join(glob.escape(self.root), "views", "*", "*", glob.escape(project) + ".json")):
-            try:
-                with open(path, encoding="utf-8") as stream:
-                    rows = json.load(stream)["archives"]
-            except (OSError, ValueError, KeyError):
-                continue
-            for sha256, filename in rows.items():
+            view = os.path.basename(os.path.dirname(path))
+            for sha256, filename in self.read_view(view, project)["archives"].items():
                 archive = self.locate(sha256, filename)
                 if os.path.exists(archive.path):
                     found[filename] = archive
@@ -246,6 +237,17 @@ class LocalIndex:
         lines.append("</body></html>")
         _fs.write_file(path, "\n".join(lines))
         return by_url
+
+
+def _read_object(path: str, **types: type) -> dict[str, Any] | None:
+    """Give a JSON object with members of these types; a file that a full disk cut short is as good as none."""
+    try:
+        value = json.loads(_fs.read_text(path) or "null")
+    except ValueError:
+        return None
+    if not isinstance(value, dict) or not all(isinstance(value.get(name), kind) for name, kind in types.items()):
+        return None
+    return value
 
 
 def _without_superseded(

@@ -1,0 +1,294 @@
+"""The store: trees that are complete or absent, with the modes, times and byte code that installations need."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import stat
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from pip_accel import _fs
+from pip_accel import _store as store_module
+from pip_accel._archives import Contents, Entry, record_digest, write_bdist
+from pip_accel._environment import find_target
+from pip_accel._store import Store
+from pip_accel._values import Archive, Launcher
+from pip_accel.exceptions import UnsafeArchive, Unsupported
+from tests.lib.archives import make_wheel
+
+SOURCES = {"alpha/__init__.py": "x = 1\n", "alpha/broken.py": "x = (\n", "alpha/data.bin": b"\0\1", "alpha/run": "#!/bin/sh\n"}
+
+
+@pytest.fixture(scope="module")
+def target():
+    return find_target(None)
+
+
+@pytest.fixture
+def wheel(tmp_path):
+    path = make_wheel(
+        str(tmp_path / "wheels"),
+        "alpha",
+        "1.0",
+        files=SOURCES,
+        data={"scripts/tool.py": "#!python\nprint('ran')\n", "scripts/plain": "#!/bin/sh\n"},
+        modes={"alpha/run": 0o755},
+        entry_points="[console_scripts]\nalpha = alpha:main\n",
+    )
+    return as_archive(path)
+
+
+def as_archive(path):
+    return Archive(path, os.path.basename(path), _fs.hash_file(path))
+
+
+def make_store(root, target, **changes):
+    return Store(str(root), target, **{"umask": 0o022, "jobs": 2, **changes})
+
+
+def located(tree, file):
+    return os.path.join(tree.path, file.scheme, *file.path.split("/"))
+
+
+def test_what_was_added_is_found(tmp_path, target, wheel):
+    store = make_store(tmp_path / "store", target)
+    assert store.find(wheel.sha256) is None
+    assert not store.added
+    (tree,) = store.add([wheel])
+    assert store.added
+    assert tree == make_store(tmp_path / "store", target).find(wheel.sha256)
+    assert (tree.name, tree.version, tree.lib, tree.dist_info) == ("alpha", "1.0", "purelib", "alpha-1.0.dist-info")
+    assert tree.launchers == (Launcher("alpha", "alpha", "main", False),)
+
+
+def test_the_manifest_says_what_lies_there(tmp_path, target, wheel):
+    (tree,) = make_store(tmp_path / "store", target).add([wheel])
+    tag = target.cache_tag
+    assert {(file.scheme, file.path): file.kind for file in tree.files} == {
+        ("purelib", "alpha/__init__.py"): "file",
+        ("purelib", f"alpha/__pycache__/__init__.{tag}.pyc"): "bytecode",
+        ("purelib", "alpha/broken.py"): "file",
+        ("purelib", "alpha/data.bin"): "file",
+        ("purelib", "alpha/run"): "file",
+        ("purelib", "alpha-1.0.dist-info/METADATA"): "file",
+        ("purelib", "alpha-1.0.dist-info/WHEEL"): "file",
+        ("purelib", "alpha-1.0.dist-info/entry_points.txt"): "file",
+        ("scripts", "tool.py"): "script",
+        ("scripts", f"__pycache__/tool.{tag}.pyc"): "script-bytecode",
+        ("scripts", "plain"): "file",
+    }
+    for file in tree.files:
+        status = os.stat(located(tree, file))
+        assert (file.size, file.mode) == (status.st_size, stat.S_IMODE(status.st_mode))
+        assert status.st_mtime == tree.mtime
+        with open(located(tree, file), "rb") as stream:
+            digest = record_digest(stream.read())
+        assert file.digest == ("" if file.kind.endswith("bytecode") else digest)
+
+
+def test_times_are_whole_even_seconds_of_the_past_that_differ_between_archives(tmp_path, target, wheel):
+    other = as_archive(make_wheel(str(tmp_path / "wheels"), "alpha", "1.1"))
+    trees = make_store(tmp_path / "store", target).add([wheel, other])
+    assert trees[0].mtime != trees[1].mtime
+    for tree in trees:
+        assert isinstance(tree.mtime, int)
+        assert tree.mtime % 2 == 0
+        assert 315532800 < tree.mtime < 1_700_000_000  # zip begins in 1980
+    (again,) = make_store(tmp_path / "another", target).add([wheel])
+    assert again.mtime == trees[0].mtime
+
+
+@pytest.mark.parametrize(
+    ("umask", "plain", "executable"), [(0o022, 0o644, 0o755), (0o002, 0o664, 0o775), (0o077, 0o600, 0o711)]
+)
+def test_modes_follow_the_umask_as_those_of_pip_do(tmp_path, target, wheel, umask, plain, executable):
+    (tree,) = make_store(tmp_path / "store", target, umask=umask).add([wheel])
+    modes = {file.path: stat.S_IMODE(os.stat(located(tree, file)).st_mode) for file in tree.files}
+    assert modes["alpha/__init__.py"] == modes["alpha/data.bin"] == plain
+    assert modes[f"alpha/__pycache__/__init__.{target.cache_tag}.pyc"] == plain
+    assert modes["alpha/run"] == modes["plain"] == executable
+
+
+def test_trees_for_another_umask_or_byte_code_are_other_trees(tmp_path, target, wheel):
+    make_store(tmp_path, target).add([wheel])
+    assert make_store(tmp_path, target, umask=0o002).find(wheel.sha256) is None
+    assert make_store(tmp_path, target, by_hash=True).find(wheel.sha256) is None
+    assert make_store(tmp_path, target._replace(magic="00000000")).find(wheel.sha256) is None
+    assert make_store(tmp_path, target._replace(cache_tag="cpython-399")).find(wheel.sha256) is None
+    assert make_store(tmp_path, target._replace(python="/elsewhere")).find(wheel.sha256) is not None
+
+
+def test_byte_code_is_what_the_interpreter_loads(tmp_path, target, wheel):
+    (tree,) = make_store(tmp_path / "store", target).add([wheel])
+    library = os.path.join(tree.path, "purelib")
+    compiled = importlib.util.cache_from_source(os.path.join(library, "alpha", "__init__.py"))
+    before = os.stat(compiled).st_mtime_ns
+    done = subprocess.run(
+        [sys.executable, "-v", "-c", "import alpha; print(alpha.__file__)"],
+        env={"PYTHONPATH": library},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"matches {library}/alpha/__init__.py" in done.stderr  # the byte code, that is
+    assert os.stat(compiled).st_mtime_ns == before
+
+
+def test_byte_code_has_no_path_of_the_store(tmp_path, target, wheel):
+    (tree,) = make_store(tmp_path / "store", target).add([wheel])
+    for file in tree.files:
+        if file.kind.endswith("bytecode"):
+            with open(located(tree, file), "rb") as stream:
+                assert str(tmp_path).encode() not in stream.read()
+
+
+def test_byte_code_is_the_same_wherever_it_is_made(tmp_path, target, wheel):
+    def byte_code(name):
+        (tree,) = make_store(tmp_path / name, target).add([wheel])
+        found = {}
+        for file in tree.files:
+            if file.kind.endswith("bytecode"):
+                with open(located(tree, file), "rb") as stream:
+                    found[file.path] = stream.read()
+        return found
+
+    assert byte_code("one") == byte_code("two") != {}
+
+
+def test_byte_code_is_checked_by_hash_under_source_date_epoch(tmp_path, target, wheel, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1500000000")
+    (tree,) = make_store(tmp_path / "store", target, by_hash=True).add([wheel])
+    (file,) = (file for file in tree.files if file.kind == "bytecode")
+    with open(located(tree, file), "rb") as stream:
+        flags = int.from_bytes(stream.read(8)[4:], "little")
+    assert flags == 0b11  # PEP 552: by hash, and checked
+
+
+def test_nothing_to_compile_starts_no_interpreter(tmp_path, target):
+    archive = as_archive(make_wheel(str(tmp_path / "wheels"), "alpha", "1.0", files={"alpha.txt": "a"}))
+    (tree,) = make_store(tmp_path / "store", target._replace(python="/nonexistent")).add([archive])
+    assert tree.name == "alpha"
+
+
+def test_a_binary_distribution_archive_is_unpacked_too(tmp_path, target):
+    entries = [
+        Entry(scheme, path, False, False, record_digest(b"x = 1\n"), b"x = 1\n")
+        for scheme, path in [("platlib", "alpha.py"), ("platlib", "alpha-1.0.dist-info/METADATA"), ("data", "a/b")]
+    ]
+    path = str(tmp_path / "alpha-1.0.tar.gz")
+    with open(path, "wb") as stream:
+        given = Contents("alpha", "1.0", "platlib", "alpha-1.0.dist-info", (), entries)
+        write_bdist(given, stream, key={}, key_digest="", revision=8, version="3.12")
+    (tree,) = make_store(tmp_path / "store", target).add([as_archive(path)])
+    assert tree.lib == "platlib"
+    assert {(file.scheme, file.path) for file in tree.files if file.kind == "file"} == {
+        (entry.scheme, entry.path) for entry in entries
+    }
+
+
+def test_finding_a_tree_counts_as_use_and_changes_none_of_its_files(tmp_path, target, wheel):
+    store = make_store(tmp_path / "store", target)
+    (tree,) = store.add([wheel])
+    manifest = os.path.join(tree.path, "manifest.json")
+    os.utime(manifest, (1, 1))
+    before = {file: os.stat(located(tree, file)) for file in tree.files}
+    store.find(wheel.sha256)
+    assert os.stat(manifest).st_mtime > 1
+    assert {file: os.stat(located(tree, file))[:9] for file in tree.files} == {k: v[:9] for k, v in before.items()}
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "1", "null", "{}", '{"name": "alpha", "launchers": 1}', '"name"'], ids=repr
+)
+def test_a_tree_with_a_damaged_manifest_is_not_there(tmp_path, target, wheel, content):
+    store = make_store(tmp_path / "store", target)
+    (tree,) = store.add([wheel])
+    with open(os.path.join(tree.path, "manifest.json"), "w", encoding="utf-8") as stream:
+        stream.write(content)
+    assert store.find(wheel.sha256) is None
+    assert not os.path.exists(tree.path)
+    assert store.add([wheel]) == [tree]
+
+
+def test_what_was_discarded_is_not_there(tmp_path, target, wheel):
+    store = make_store(tmp_path / "store", target)
+    store.discard(wheel.sha256)
+    (tree,) = store.add([wheel])
+    store.discard(wheel.sha256)
+    assert store.find(wheel.sha256) is None
+    assert os.listdir(os.path.dirname(tree.path)) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "error"),
+    [
+        pytest.param({"../../../evil.py": "x"}, UnsafeArchive, id="parent"),
+        pytest.param({"/evil.py": "x"}, UnsafeArchive, id="absolute"),
+        pytest.param({"alpha-1.0.data/unknown/x": "x"}, Unsupported, id="unknown scheme"),
+    ],
+)
+def test_a_wheel_that_is_refused_leaves_nothing(tmp_path, target, wheel, files, error):
+    store = make_store(tmp_path / "store", target)
+    hostile = as_archive(make_wheel(str(tmp_path / "hostile"), "alpha", "1.0", files={"alpha.py": "", **files}))
+    with pytest.raises(error):
+        store.add([wheel, hostile])
+    assert [name for _, _, names in os.walk(tmp_path / "store") for name in names] == []
+    assert sorted(os.listdir(tmp_path)) == ["hostile", "store", "wheels"]
+    assert store.find(wheel.sha256) is None
+
+
+def test_two_that_add_the_same_end_with_one_tree(tmp_path, target, wheel):
+    stores = [make_store(tmp_path / "store", target, jobs=1) for _ in range(2)]
+    together = threading.Barrier(2)
+    publish = _fs.publish
+    found = []
+
+    def add(store):
+        found.append(store.add([wheel]))
+
+    def wait_and_publish(staged, final):
+        together.wait(20)
+        publish(staged, final)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store_module._fs, "publish", wait_and_publish)
+        threads = [threading.Thread(target=add, args=(store,)) for store in stores]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(found) == 2
+    assert found[0] == found[1]
+    assert os.listdir(os.path.dirname(found[0][0].path)) == [os.path.basename(found[0][0].path)]
+
+
+def test_an_interpreter_that_cannot_be_started_leaves_nothing(tmp_path, target, wheel):
+    store = make_store(tmp_path / "store", target._replace(python="/nonexistent"))
+    with pytest.raises(OSError):
+        store.add([wheel])
+    assert [name for _, _, names in os.walk(tmp_path / "store") for name in names] == []
+
+
+def test_compiling_skips_what_is_no_python(tmp_path):
+    sources = {"good.py": b"x = 1\n", "syntax.py": b"x = (\n", "null.py": b"x\0\n", "latin.py": b"x = '\xe4'\n"}
+    sources["deep.py"] = b"x = " + b"-" * 100_000 + b"1\n"
+    tasks = []
+    for name, data in sources.items():
+        (tmp_path / name).write_bytes(data)
+        tasks.append([str(tmp_path / name), str(tmp_path / "out" / f"{name}c"), name])
+    tasks.append([str(tmp_path / "good.py"), str(tmp_path / "out" / "last.pyc"), "last.py"])
+    script = os.path.join(os.path.dirname(store_module.__file__), "_compile.py")
+    done = subprocess.run(
+        [sys.executable, "-I", "-W", "ignore", script], input=json.dumps(tasks), capture_output=True, text=True
+    )
+    made = [os.path.basename(json.loads(line)) for line in done.stdout.splitlines()]
+    assert done.stderr == ""
+    assert made[0] == "good.pyc"
+    assert made[-1] == "last.pyc"
+    assert {"syntax.pyc", "null.pyc", "latin.pyc"}.isdisjoint(made)
+    assert sorted(os.listdir(tmp_path / "out")) == sorted(made)
