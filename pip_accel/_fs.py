@@ -17,6 +17,7 @@ __all__ = [
     "current_umask",
     "hash_file",
     "lock_file",
+    "make_directory",
     "publish",
     "read_text",
     "remove_tree",
@@ -31,15 +32,27 @@ def unique_name(path: str) -> str:
     return f"{path}.{os.getpid()}-{os.urandom(6).hex()}.tmp"
 
 
+def make_directory(path: str) -> None:
+    """Make a directory of the data directory, and those above it; nobody else may write to them, whatever the umask."""
+    try:
+        os.mkdir(path, 0o755)
+    except FileNotFoundError:
+        make_directory(os.path.dirname(path))
+        make_directory(path)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+
+
 def write_file(path: str, content: bytes | str) -> None:
     """Write a whole file at once: readers see the old content or the new one. Missing directories are made."""
     data = content.encode("utf-8") if isinstance(content, str) else content
     temporary = unique_name(path)
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        make_directory(os.path.dirname(path))
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
@@ -74,7 +87,7 @@ def hash_file(path: str) -> str:
 
 def publish(staged: str, final: str) -> None:
     """Name a finished directory; if another process was first, its copy is as good as ours."""
-    os.makedirs(os.path.dirname(final), exist_ok=True)
+    make_directory(os.path.dirname(final))
     try:
         os.rename(staged, final)
     except OSError as error:
@@ -114,7 +127,7 @@ def current_umask() -> int:
 
 def try_lock(path: str, *, shared: bool = False) -> int | None:
     """Lock a file without waiting: its descriptor, to be closed when done, or ``None`` if another process holds it."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
     if fcntl is not None:
         try:
             fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -129,7 +142,7 @@ def try_lock(path: str, *, shared: bool = False) -> int | None:
 @contextmanager
 def lock_file(path: str, *, shared: bool = False) -> Iterator[None]:
     """Hold the lock of a file, waiting for it as long as it takes. It ends with the process, however that ends."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
     try:
         if fcntl is not None:
             try:

@@ -89,7 +89,7 @@ class LocalIndex:
         archive = self.locate(sha256, os.path.basename(path))
         if not os.path.exists(archive.path):
             temporary = _fs.unique_name(archive.path)
-            os.makedirs(os.path.dirname(temporary), mode=0o755, exist_ok=True)
+            _fs.make_directory(os.path.dirname(temporary))
             try:
                 shutil.move(path, temporary)
                 os.chmod(temporary, 0o644)
@@ -132,7 +132,7 @@ class LocalIndex:
         directory = self._facts_directory(archive)
         beside = os.path.join(directory, archive.filename)
         if not os.path.exists(beside):
-            os.makedirs(directory, mode=0o755, exist_ok=True)
+            _fs.make_directory(directory)
             try:
                 os.link(archive.path, beside)
             except FileExistsError:
@@ -174,7 +174,7 @@ class LocalIndex:
 
     def learn(self, view: str, project: str, archive: Archive, known: Known) -> None:
         """Note that an archive came into a view, and under which clauses."""
-        os.makedirs(self.root, mode=0o755, exist_ok=True)
+        _fs.make_directory(self.root)
         with _fs.lock_file(os.path.join(self.root, "lock")):
             value = self.read_view(view, project)
             value["archives"] = _without_superseded(value["archives"], project, archive, known)

@@ -78,7 +78,7 @@ def open_data_directory(path: str) -> None:
     :raises DataDirectoryError: it cannot be used; the message says why and what to do.
     """
     try:
-        os.makedirs(path, mode=0o755, exist_ok=True)
+        _fs.make_directory(path)
         status = os.stat(path)
     except OSError as error:
         raise _unusable(path, error.strerror or str(error)) from error

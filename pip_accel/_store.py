@@ -88,7 +88,7 @@ class Store:
         try:
             for archive in archives:
                 location = _fs.unique_name(self._location(archive.sha256))
-                os.makedirs(os.path.dirname(location), mode=0o755, exist_ok=True)
+                _fs.make_directory(os.path.dirname(location))
                 os.mkdir(location, 0o755)
                 staged.append(location)
                 unpacked.append(self._unpack(archive, location))
@@ -131,7 +131,7 @@ class Store:
             path = os.path.join(location, entry.scheme, *entry.path.split("/"))
             directory = os.path.dirname(path)
             if directory not in made:
-                os.makedirs(directory, mode=0o755, exist_ok=True)
+                _fs.make_directory(directory)
                 made.add(directory)
             mode = executable if entry.executable else plain
             with open(path, "wb") as stream:
@@ -165,6 +165,7 @@ class Store:
                 if file.path.endswith(".py"):
                     source = os.path.join(tree.path, file.scheme, *file.path.split("/"))
                     target = os.path.join(tree.path, file.scheme, *self._byte_code_path(file.path).split("/"))
+                    _fs.make_directory(os.path.dirname(target))
                     tasks.append((file.size, [source, target, file.path]))
         if not tasks:
             return set()

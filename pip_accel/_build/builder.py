@@ -108,7 +108,7 @@ class Builder:
             if found is not None:
                 return found
         locks = self._resources.place("locks")
-        os.makedirs(locks, mode=0o755, exist_ok=True)
+        _fs.make_directory(locks)
         lock = os.path.join(locks, f"{pin.archive.sha256}-{self._resources.index.tag}")
         with _fs.lock_file(lock):
             return self._build_once(pin)

@@ -38,7 +38,7 @@ class LocalCacheBackend(AbstractCacheBackend):
         """
         path = self._path(filename)
         temporary = _fs.unique_name(path)
-        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        _fs.make_directory(os.path.dirname(path))
         try:
             with open(temporary, "xb") as stream:
                 shutil.copyfileobj(handle, stream, 1 << 20)

@@ -101,7 +101,7 @@ class S3CacheBackend(AbstractCacheBackend):
 
         path = os.path.join(self.config.binary_cache, *filename.split("/"))
         temporary = _fs.unique_name(path)
-        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        _fs.make_directory(os.path.dirname(path))
         try:
             answer = self.s3_bucket.Object(self.get_cache_key(filename)).get()
             with open(temporary, "xb") as stream:
