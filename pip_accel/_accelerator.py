@@ -38,7 +38,7 @@ _CONNECTION = (
 )
 
 
-_OLDEST_PIP = [25, 3]
+_OLDEST_PIP = [25, 3]  # earlier ones prepare every sdist before they report what they would install
 
 
 class Outcome(NamedTuple):
@@ -98,8 +98,13 @@ def check_target(target: Target, request: Request) -> None:
 
     :raises Unsupported: pip has to do it.
     """
+    from pip_accel._resources import host_pip_version
+
     if os.name == "nt":
         raise Unsupported("pip-accel has not been tried on Windows yet")
+    pip = host_pip_version()
+    if _is_too_old(pip):
+        raise Unsupported("pip-accel needs pip 25.3 or newer beside it, and this is {version}", version=pip)
     if target.externally_managed and not request.break_system_packages:
         raise Unsupported("{path} says that another tool manages this environment", path=target.externally_managed)
     for directory in {target.scheme.purelib, target.scheme.platlib}:
@@ -162,13 +167,16 @@ def _brace(plan: Plan) -> None:
     :raises Unsupported: pip-accel would not work with the pip that the plan brings.
     """
     from pip_accel import _eviction  # noqa: F401  (what is still needed afterwards may be replaced by then)
-    from pip_accel._names import canonical_name, canonical_version
+    from pip_accel._names import canonical_name
 
     for pin in plan.pins:
-        if canonical_name(pin.name) == "pip":
-            release = [int(part) for part in canonical_version(pin.version).split(".")[:2] if part.isdigit()]
-            if release < _OLDEST_PIP:
-                raise Unsupported("pip-accel will not work here any more with pip {version}", version=pin.version)
+        if canonical_name(pin.name) == "pip" and _is_too_old(pin.version):
+            raise Unsupported("pip-accel will not work here any more with pip {version}", version=pin.version)
+
+
+def _is_too_old(pip: str) -> bool:
+    release = pip.split(".")
+    return all(part.isdigit() for part in release[:2]) and [int(part) for part in release[:2]] < _OLDEST_PIP
 
 
 def _changes(engine: Engine, plan: Plan, request: Request) -> tuple[Change, ...]:

@@ -16,7 +16,7 @@ from pip_accel import _fs
 from pip_accel._index import ViewSettings, digest_of
 from pip_accel._install.link import find_damage
 from pip_accel._values import Archive, Pin, Tree
-from pip_accel.exceptions import BuildFailed
+from pip_accel.exceptions import BuildFailed, PipFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,13 +82,21 @@ class Engine:
         from pip_accel._plan.planning import make_plan
 
         spool = self.resources.directory("spool")
-        return make_plan(
-            self.resources,
-            question,
-            self._with_shim(environ, spool),
-            lambda archive: self._metadata(archive, spool),
-            say=self._say,
-        )
+        try:
+            return make_plan(
+                self.resources,
+                question,
+                self._with_shim(environ, spool),
+                lambda archive: self._metadata(archive, spool),
+                say=self._say,
+            )
+        except PipFailed as error:
+            from pip_accel._prepare import FAILURE
+
+            said = _fs.read_text(os.path.join(spool, FAILURE))
+            if said is None:
+                raise
+            raise BuildFailed("{said}", said=said) from error
 
     def plan_requirements(self, requires: Sequence[str]) -> tuple[Pin, ...]:
         """Give the pins that satisfy build requirements, dependencies first."""

@@ -1,22 +1,27 @@
 """Prepares the metadata of a source tree for pip, which plans meanwhile: started by :mod:`pip_accel._build.shim`.
 
 Arguments: the order (JSON, see :mod:`pip_accel._engine`), the source tree, the directory for the ``.dist-info``, whose
-name is printed. What a build says on failure goes to standard error, and so into pip's own message.
+name is printed. What a build says on failure goes into a file beside the order, as pip keeps it to itself while it
+writes a log.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from typing import Any
 
 from pip_accel import _fs
 from pip_accel._values import Scheme, Target
-from pip_accel.exceptions import PipAcceleratorError, PipFailed
+from pip_accel.exceptions import PipAcceleratorError
 
-__all__ = ["main", "prepare_statically"]
+__all__ = ["FAILURE", "main", "prepare_statically"]
+
+#: Name of the file that says why the metadata of a source tree could not be prepared.
+FAILURE = "failure"
 
 
 def main(order_path: str, source: str, directory: str) -> int:
@@ -29,10 +34,8 @@ def main(order_path: str, source: str, directory: str) -> int:
         return 0
     try:
         dist_info, facts = _prepare(order, source, directory)
-    except PipFailed as error:
-        print(error.context.get("errors") or error, file=sys.stderr)
-        return 1
     except PipAcceleratorError as error:
+        _fs.write_file(os.path.join(order["spool"], FAILURE), str(error))
         print(error, file=sys.stderr)
         return 1
     with open(os.path.join(dist_info, "METADATA"), "rb") as binary:
@@ -77,7 +80,8 @@ def _prepare(order: dict[str, Any], source: str, directory: str) -> tuple[str, d
     resources = Resources(config, target, order["python"], order["environ"], order["temporary"])
     view = order_view(order["view"])
     engine = Engine(resources, view, order["build-environ"], lambda text: None)
-    return engine.builder.prepare(source, os.path.basename(source), directory)
+    label = re.sub(r"_[0-9a-f]{32}$", "", os.path.basename(source))  # pip's directory: the name, and a random number
+    return engine.builder.prepare(source, label, directory)
 
 
 def _name_and_version(metadata: bytes) -> tuple[str, str]:

@@ -49,6 +49,22 @@ def unpack_sdist(path: str, into: str) -> str:
     return into
 
 
+def check_sdist(path: str) -> None:
+    """See that an sdist can be read to its end.
+
+    :raises InvalidSourceDistribution: it cannot.
+    """
+    try:
+        if path.endswith(".zip"):
+            with zipfile.ZipFile(path) as archive:
+                archive.testzip()
+        else:
+            with tarfile.open(path) as tarball:
+                tarball.getmembers()
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        raise InvalidSourceDistribution("{path} cannot be unpacked: {error}", path=path, error=error) from error
+
+
 def _unpack_tar(path: str, into: str) -> None:
     with tarfile.open(path) as archive:
         data_filter = getattr(tarfile, "data_filter", None)

@@ -127,7 +127,7 @@ def _path_of(url: str, source: str) -> str:
 def _from_wheel(path: str, extras: str, source: str) -> Root:
     wheel = split_wheel_name(os.path.basename(path))
     if wheel is None or not re.fullmatch(_WHEEL_VERSION, wheel.version):
-        raise Unsupported("a requirement ({source}) is an archive other than a wheel", source=source)
+        raise Unsupported("a requirement ({source}) is an archive other than a wheel", source=source, archive=path)
     return Root(wheel.name, tuple(extras.lower().split(",")), f"=={wheel.version}", "", (), "", path, "")
 
 

@@ -1,0 +1,282 @@
+"""pip as a subprocess: its words, its report, its failures. Here a fake answers in its place."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import pytest
+
+from pip_accel._plan import pip as pip_module
+from pip_accel._plan.pip import Item, Report, download, hand_over, pip_command, resolve_locally
+from pip_accel._process import Completed
+from pip_accel.exceptions import NothingFound, PipFailed
+
+TIMEOUT = "ERROR: HTTPSConnectionPool(host='x', port=443): Read timed out.\n"
+MISSING = (
+    "ERROR: Could not find a version that satisfies the requirement nope (from versions: none)\n"
+    "ERROR: No matching distribution found for nope\n"
+)
+
+
+class FakePip:
+    """Answers one call after the other; the last answer is repeated."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.commands = []
+        self.environs = []
+
+    def __call__(self, command, *, env=None, **more):
+        self.commands.append(list(command))
+        self.environs.append(dict(env))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return answer(list(command)) if callable(answer) else answer
+
+
+@pytest.fixture
+def pip(monkeypatch):
+    def install(*answers):
+        fake = FakePip(*answers)
+        monkeypatch.setattr(pip_module, "run", fake)
+        return fake
+
+    slept = []
+    monkeypatch.setattr(pip_module.time, "sleep", slept.append)
+    install.slept = slept
+    return install
+
+
+def failure(errors, output="", status=1):
+    return Completed(status, output, errors)
+
+
+def option(command, name):
+    return command[command.index(name) + 1]
+
+
+def reporting(*items, version="1"):
+    def answer(command):
+        with open(option(command, "--report"), "w", encoding="utf-8") as stream:
+            json.dump({"version": version, "install": list(items)}, stream)
+        return Completed(0, "Would install", "WARNING: odd\n")
+
+    return answer
+
+
+def bringing(*names, log="", output="", errors=""):
+    def answer(command):
+        for name in names:
+            with open(os.path.join(option(command, "--dest"), name), "wb"):
+                pass
+        with open(option(command, "--log"), "w", encoding="utf-8") as stream:
+            stream.write(log)
+        return Completed(0, output, errors)
+
+    return answer
+
+
+def resolve(tmp_path, words=("alpha",), environ=None, python=None):
+    return resolve_locally(
+        python, list(words), page=str(tmp_path / "a page.html"), environ=environ or {}, work=str(tmp_path)
+    )
+
+
+def fetch(tmp_path, words=("alpha",), passes=3, environ=None, told=None):
+    told = [] if told is None else told
+    return download(
+        None, list(words), environ=environ or {}, work=str(tmp_path), passes=passes, on_retry=told.append
+    )
+
+
+def test_pip_is_that_of_our_interpreter():
+    assert pip_command(None) == [sys.executable, "-m", "pip"]
+    assert pip_command("/env/bin/python") == [sys.executable, "-m", "pip", "--python", "/env/bin/python"]
+
+
+def test_a_command_is_handed_over_unchanged(monkeypatch):
+    monkeypatch.setattr(pip_module, "pass_through", lambda command, env: (command, env))
+    assert hand_over(["list", "--python", "x"], {"A": "b"}) == (
+        [sys.executable, "-m", "pip", "list", "--python", "x"],
+        {"A": "b"},
+    )
+
+
+# The no-index pass
+
+
+def test_a_report_is_read(pip, tmp_path):
+    direct = {"url": "file:///w/beta-2-py3-none-any.whl", "archive_info": {"hashes": {"sha256": "ab"}}}
+    pip(
+        reporting(
+            {
+                "metadata": {"name": "Alpha", "version": "1.0", "requires_dist": ["beta>1"]},
+                "download_info": {"url": "https://x/alpha.whl"},
+                "requested": True,
+                "is_direct": False,
+            },
+            {"metadata": {"name": "beta", "version": "2"}, "download_info": direct, "is_direct": True},
+        )
+    )
+    assert resolve(tmp_path) == Report(
+        (
+            Item("Alpha", "1.0", "https://x/alpha.whl", True, None, ("beta>1",)),
+            Item("beta", "2", direct["url"], False, direct, ()),
+        ),
+        "Would install",
+        "WARNING: odd\n",
+    )
+
+
+def test_nothing_to_install_may_leave_no_report(pip, tmp_path):
+    pip(Completed(0, "satisfied", ""))
+    assert resolve(tmp_path) == Report((), "satisfied", "")
+
+
+def test_the_report_of_an_earlier_pass_is_not_taken_for_this_one(pip, tmp_path):
+    item = {"metadata": {"name": "alpha", "version": "1"}, "download_info": {"url": "https://x/alpha.whl"}}
+    pip(reporting(item), Completed(0, "satisfied", ""))
+    assert len(resolve(tmp_path).items) == 1
+    assert resolve(tmp_path).items == ()
+
+
+def test_a_failure_is_given_back_whole(pip, tmp_path):
+    answer = failure(MISSING, "Looking\n", 2)
+    fake = pip(answer)
+    assert resolve(tmp_path) is answer
+    assert len(fake.commands) == 1
+
+
+@pytest.mark.parametrize("words", [("alpha", "--retries", "9", "--proxy", "http://p"), ("alpha", "--", "-x")])
+def test_the_no_index_pass_has_nowhere_to_connect_to(pip, tmp_path, words):
+    fake = pip(reporting())
+    environ = {"NO_PROXY": "*", "no_proxy": "*", "PIP_INDEX_URL": "http://i", "PIP_EXTRA_INDEX_URL": "http://e", "A": "b"}
+    resolve(tmp_path, words, environ)
+    (command,), (given,) = fake.commands, fake.environs
+    assert not {"NO_PROXY", "no_proxy", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"} & given.keys()
+    assert given["A"] == "b"
+    assert given["PIP_FIND_LINKS"] == f"file://{tmp_path}/a%20page.html"
+    assert {"--no-index", "--dry-run", "--no-build-isolation"} <= set(command)
+    end = command.index("--") if "--" in command else len(command)
+    last = {name: command[max(n for n in range(end) if command[n] == name) + 1] for name in ("--retries", "--proxy")}
+    assert last == {"--retries": "0", "--proxy": "http://127.0.0.1:9"}
+
+
+def test_a_choice_about_existing_files_is_kept(pip, tmp_path):
+    fake = pip(reporting())
+    resolve(tmp_path)
+    resolve(tmp_path, environ={"PIP_EXISTS_ACTION": "i"})
+    assert [environ["PIP_EXISTS_ACTION"] for environ in fake.environs] == ["w", "i"]
+
+
+# The download-only pass
+
+
+def test_what_came_is_given_with_its_paths(pip, tmp_path):
+    fake = pip(bringing("b-1.tar.gz", "a-1-py3-none-any.whl", log="Collecting a\n"))
+    found = fetch(tmp_path, ("a", "b"))
+    assert [os.path.basename(path) for path in found.files] == ["a-1-py3-none-any.whl", "b-1.tar.gz"]
+    assert all(os.path.isfile(path) for path in found.files)
+    assert (found.backtracked, found.complete) == (False, True)
+    assert fake.commands[0][-2:] == ["a", "b"]
+    assert pip.slept == []
+
+
+@pytest.mark.parametrize(
+    ("log", "expected"),
+    [
+        ("2026-01-01T00:00:00,000 Collecting a\n", False),
+        ("Collecting a\n2026-01-01T00:00:00,000   Will try a different candidate, due to conflict:\n", True),
+        ("Will try a different candidate, \udc80", True),
+    ],
+    ids=["straight", "turned down", "not UTF-8"],
+)
+def test_the_log_tells_whether_pip_tried_more_than_one_candidate(pip, tmp_path, log, expected):
+    def answer(command):
+        with open(option(command, "--log"), "w", encoding="utf-8", errors="surrogateescape") as stream:
+            stream.write(log)
+        return Completed(0, "", "")
+
+    pip(answer)
+    assert fetch(tmp_path).backtracked is expected
+
+
+def test_without_a_log_the_worst_is_assumed(pip, tmp_path):
+    pip(Completed(0, "", ""))
+    assert fetch(tmp_path).backtracked
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "WARNING: Retrying (Retry(total=4, connect=None)) after connection broken by 'x': /simple/a/\n",
+        "Could not fetch URL https://x/simple/a/: 503 Server Error - skipping\n",
+    ],
+)
+@pytest.mark.parametrize("stream", ["output", "errors"])
+def test_an_index_that_did_not_answer_makes_the_downloads_incomplete(pip, tmp_path, said, stream):
+    pip(bringing(**{stream: said}))
+    assert not fetch(tmp_path).complete
+
+
+@pytest.mark.parametrize(
+    ("passes", "sent", "told", "slept"),
+    [(0, 1, 0, []), (1, 1, 0, []), (2, 2, 1, [1]), (3, 3, 2, [1, 2]), (4, 4, 3, [1, 2, 4])],
+)
+def test_what_a_repetition_can_cure_is_repeated_with_growing_pauses(pip, tmp_path, passes, sent, told, slept):
+    fake, heard = pip(failure(TIMEOUT)), []
+    with pytest.raises(PipFailed, match="Read timed out"):
+        fetch(tmp_path, passes=passes, told=heard)
+    assert (len(fake.commands), len(heard), pip.slept) == (sent, told, slept)
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [
+        TIMEOUT,
+        "ERROR: ('Connection aborted.', ConnectionResetError(104, 'Connection reset by peer'))\n",
+        "ERROR: 502 Server Error: Bad Gateway for url: https://x\n",
+        "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n",
+        "ERROR: ('Connection broken: IncompleteRead(10 bytes read)', IncompleteRead())\n",
+    ],
+)
+def test_a_second_pass_may_succeed(pip, tmp_path, errors):
+    fake = pip(failure(errors), bringing("a-1.tar.gz"))
+    found = fetch(tmp_path)
+    assert [os.path.basename(path) for path in found.files] == ["a-1.tar.gz"]
+    assert len(fake.commands) == 2
+    assert option(fake.commands[0], "--dest") != option(fake.commands[1], "--dest")
+
+
+@pytest.mark.parametrize(
+    ("errors", "error"),
+    [
+        (MISSING, NothingFound),
+        ("ERROR: Invalid requirement: '???'\n", PipFailed),
+        ("ERROR: ResolutionImpossible: for help visit https://x\n", PipFailed),
+        ("ERROR: 404 Client Error: Not Found for url: https://x\n", PipFailed),
+        ("", PipFailed),
+    ],
+)
+def test_other_failures_are_final(pip, tmp_path, errors, error):
+    fake = pip(failure(errors, "Looking\n", 2))
+    with pytest.raises(PipFailed) as caught:
+        fetch(tmp_path)
+    assert type(caught.value) is error
+    assert len(fake.commands) == 1
+    assert caught.value.context["status"] == 2
+    assert caught.value.context["output"] == "Looking\n"
+    assert caught.value.context["errors"] == errors
+    assert (errors.splitlines()[-1].removeprefix("ERROR: ") if errors else "exit status 2") in str(caught.value)
+
+
+def test_no_secret_is_in_an_error_or_told(pip, tmp_path):
+    url = "https://me:secret@host/simple?token=secret"
+    error = f"ERROR: Read timed out. {url}\n"
+    told: list[str] = []
+    pip(failure(error, f"Looking in indexes: {url}\n"))
+    with pytest.raises(PipFailed) as caught:
+        fetch(tmp_path, ["-i", url, f"--extra-index-url={url}", "alpha"], passes=2, told=told)
+    assert "secret" not in repr((str(caught.value), caught.value.context, told))
+    assert "alpha" in caught.value.context["command"]
