@@ -226,8 +226,8 @@ def _spellings(request: Request) -> dict[str, str]:
     for root in request.requirements:
         text = root.text.strip()
         end = next((i for i, c in enumerate(text) if not (c.isalnum() or c in "-_.")), len(text))
-        if not root.direct:
-            found.setdefault(root.name, text[:end])
+        # A wheel given by its path alone has the name that pip reads off the file: the canonical one.
+        found.setdefault(root.name, root.name if root.direct and root.specifier else text[:end])
     return found
 
 

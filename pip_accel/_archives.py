@@ -24,6 +24,7 @@ __all__ = [
     "Contents",
     "Entry",
     "check_member_name",
+    "is_whole",
     "parse_entry_points",
     "read_bdist",
     "read_manifest",
@@ -37,7 +38,7 @@ MANIFEST_NAME = "PIP-ACCEL-MANIFEST.json"
 _SCHEMES = frozenset(("purelib", "platlib", "headers", "scripts", "data"))
 _WRITTEN_AT_INSTALLATION = frozenset(("RECORD", "INSTALLER"))
 #: What :mod:`zipfile` raises for a file that is damaged, encrypted or compressed in a way that Python does not know.
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 #: Types in a row of the manifest: member, scheme, path, executable, script, digest, size.
 _ROW = [str, str, str, bool, bool, str, int]
 
@@ -315,6 +316,22 @@ def read_bdist(path: str) -> tuple[Contents, Callable[[], None]]:
     archive = tarfile.open(path, "r:gz")  # noqa: SIM115  (the caller closes it, after reading the entries)
     contents = Contents(texts[0], texts[1], texts[2], texts[3], launchers, _bdist_entries(archive, path, rows))
     return contents, archive.close
+
+
+def is_whole(path: str) -> bool:
+    """Whether everything in a binary distribution archive is what its manifest says."""
+    try:
+        contents, close = read_bdist(path)
+    except UnsafeArchive:
+        return False
+    try:
+        for _ in contents.entries:
+            pass
+    except UnsafeArchive:
+        return False
+    finally:
+        close()
+    return True
 
 
 def _is_name(text: str) -> bool:

@@ -188,7 +188,9 @@ class Engine:
         return self.resources.place("plans", digest_of(question) + ".json")
 
     def _remember(self, requires: tuple[str, ...], pins: Sequence[Pin]) -> None:
-        rows = [[pin.name, pin.version, *pin.archive[1:], self._state(pin.name)] for pin in pins]
+        rows = [
+            [pin.name, pin.version, pin.archive.filename, pin.archive.sha256, self._state(pin.name)] for pin in pins
+        ]
         _fs.write_file(self._memo(requires), json.dumps(rows))
 
     def _recall(self, requires: tuple[str, ...]) -> tuple[Pin, ...] | None:
@@ -230,6 +232,7 @@ class Engine:
             "package-root": os.path.dirname(package),
             "spool": spool,
             "temporary": self.resources.temporary,
+            "started": self.resources.started,
             "python": self.resources.python,
             "target": self.resources.target,
             "view": [*self._view[:2], *map(sorted, self._view[2:4]), *self._view[4:6]],

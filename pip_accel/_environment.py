@@ -46,7 +46,7 @@ def find_target(python: str | None) -> Target:
     try:
         answer = run([interpreter, script])
         return _as_target(json.loads(answer.output))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise Unsupported("{python} does not run as a Python interpreter", python=interpreter) from error
 
 

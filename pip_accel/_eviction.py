@@ -93,5 +93,10 @@ def _trees(config: Config) -> Iterator[_Entry]:
                 with open(manifest, encoding="utf-8") as stream:
                     size = json.load(stream)["bytes"]
             except (OSError, ValueError, KeyError):  # left behind by a killed run: as old as it looks
-                used, size = entry.stat().st_mtime, 0
+                used, size = entry.stat().st_mtime, _size_below(entry.path)
             yield _Entry(used, size, entry.path)
+
+
+def _size_below(path: str) -> int:
+    places = (os.path.join(directory, name) for directory, _, names in os.walk(path) for name in names)
+    return sum(os.lstat(place).st_size for place in places)

@@ -100,12 +100,15 @@ def remove_tree(path: str) -> None:
     """Remove a directory and all below it, also where modes forbid it; nothing happens if it is not there."""
     import shutil
 
+    outside = os.path.dirname(path)
+
     def make_writable_and_retry(function: object, name: str, _: object) -> None:
         for each in (os.path.dirname(name), name):
-            try:
-                os.chmod(each, stat.S_IRWXU)
-            except OSError:
-                pass
+            if each != outside and not os.path.islink(each):  # what a link leads to is not ours to change
+                try:
+                    os.chmod(each, stat.S_IRWXU)
+                except OSError:
+                    pass
         try:
             if os.path.isdir(name) and not os.path.islink(name):
                 shutil.rmtree(name, ignore_errors=True)

@@ -179,6 +179,8 @@ class LocalIndex:
             value = self.read_view(view, project)
             value["archives"] = _without_superseded(value["archives"], project, archive, known)
             value["archives"][archive.sha256] = archive.filename
+            yanked = {**value.get("yanked", {}), archive.sha256: archive.yanked}
+            value["yanked"] = {each: yanked[each] for each in value["archives"] if yanked.get(each) is not None}
             # A newer answer to the same question takes the place of the older one.
             rows = [row for row in value["known"] if (frozenset(row[0]), row[3]) != (known.clauses, known.roots)]
             rows.append([sorted(known.clauses), known.version, known.time, known.roots])
@@ -190,10 +192,28 @@ class LocalIndex:
     def archives_in_view(self, view: str, project: str) -> list[Archive]:
         """Give the archives that a view has of a project and that are still there with their metadata."""
         found = []
-        for sha256, filename in self.read_view(view, project)["archives"].items():
-            archive = self.locate(sha256, filename)
+        value = self.read_view(view, project)
+        for sha256, filename in value["archives"].items():
+            archive = self.locate(sha256, filename)._replace(yanked=value.get("yanked", {}).get(sha256))
             if os.path.exists(archive.path):
                 found.append(archive)
+        return found
+
+    def archives_learned(self, settings: ViewSettings, *, since: int) -> dict[str, list[Archive]]:
+        """Give the archives that won lately in the views of these settings, by project.
+
+        :param since: seconds since the epoch.
+        """
+        import glob
+
+        found = {}
+        for path in glob.glob(os.path.join(glob.escape(self.root), "views", "*", "*", "*.json")):
+            view, project = os.path.basename(os.path.dirname(path)), os.path.basename(path)[:-5]
+            if os.stat(path).st_mtime < since or settings.key(project) != view:
+                continue
+            winners = {(project, each.version) for each in self.known(view, project) if each.time >= since}
+            archives = self.archives_in_view(view, project)
+            found[project] = [each for each in archives if name_and_version(each.filename, project) in winners]
         return found
 
     def archives_in_any_view(self, project: str) -> list[Archive]:
@@ -203,10 +223,8 @@ class LocalIndex:
         found: dict[str, Archive] = {}
         for path in glob.glob(os.path.join(glob.escape(self.root), "views", "*", "*", glob.escape(project) + ".json")):
             view = os.path.basename(os.path.dirname(path))
-            for sha256, filename in self.read_view(view, project)["archives"].items():
-                archive = self.locate(sha256, filename)
-                if os.path.exists(archive.path):
-                    found[filename] = archive
+            for archive in self.archives_in_view(view, project):
+                found[archive.filename] = archive
         return list(found.values())
 
     def url(self, archive: Archive) -> str:
@@ -232,6 +250,7 @@ class LocalIndex:
                 f'<a href="{escape(url)}#sha256={archive.sha256}"'
                 f' data-core-metadata="sha256={hashlib.sha256(metadata).hexdigest()}"'
                 + (f' data-requires-python="{escape(python)}"' if python else "")
+                + (f' data-yanked="{escape(archive.yanked)}"' if archive.yanked is not None else "")
                 + f">{escape(archive.filename)}</a><br>"
             )
         lines.append("</body></html>")

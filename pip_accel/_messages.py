@@ -51,12 +51,10 @@ class Messages:
             "process": os.getpid(),
             "levelname": level,
             "message": text,
-            "programname": "pip-accel",
-            "username": os.environ.get("USER", ""),
         }
         try:
             line = self._format % values
-        except (KeyError, ValueError, TypeError):  # a field that only logging knows
+        except (KeyError, ValueError, TypeError):  # a field that only logging or coloredlogs knows
             self._say_in_colour(level, text)
             return
         print(line, file=sys.stderr, flush=True)

@@ -15,6 +15,7 @@ import sys
 from typing import Any
 
 from pip_accel import _fs
+from pip_accel._process import stay_in_group
 from pip_accel._values import Scheme, Target
 from pip_accel.exceptions import PipAcceleratorError
 
@@ -78,6 +79,7 @@ def _prepare(order: dict[str, Any], source: str, directory: str) -> tuple[str, d
         markers=tuple((name, value) for name, value in target.markers),
     )
     resources = Resources(config, target, order["python"], order["environ"], order["temporary"])
+    resources.started = order["started"]
     view = order_view(order["view"])
     engine = Engine(resources, view, order["build-environ"], lambda text: None)
     label = re.sub(r"_[0-9a-f]{32}$", "", os.path.basename(source))  # pip's directory: the name, and a random number
@@ -104,4 +106,5 @@ def _keep(spool: str, metadata: bytes, facts: dict[str, Any] | None) -> None:
 
 
 if __name__ == "__main__":
+    stay_in_group()  # of the pip that waits for the metadata: the run that started it ends all of it
     sys.exit(main(*sys.argv[1:4]))

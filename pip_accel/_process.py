@@ -9,10 +9,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["Completed", "end_all", "pass_through", "run"]
+__all__ = ["Completed", "end_all", "pass_through", "run", "stay_in_group"]
 
 _GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 _running: set[subprocess.Popen[str]] = set()
+_own_groups = True  # whether each program gets a process group of its own
 
 
 class Completed(NamedTuple):
@@ -48,7 +49,7 @@ def run(
         stderr=subprocess.STDOUT if merge else subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
-        start_new_session=True,
+        start_new_session=_own_groups,
     )
     _running.add(process)
     try:
@@ -88,13 +89,19 @@ def end_all() -> None:
         _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
+def stay_in_group() -> None:
+    """Start programs in our own process group from now on, for a process that is itself ended with its group."""
+    global _own_groups
+    _own_groups = False
+
+
 def _signal(process: subprocess.Popen[str], signum: int) -> None:
     """Send a signal to a program and all that it started."""
     try:
-        if hasattr(os, "killpg"):
+        if _own_groups and hasattr(os, "killpg"):
             os.killpg(process.pid, signum)
         else:
-            process.terminate()
+            process.send_signal(signum)
     except (ProcessLookupError, PermissionError):
         pass
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -13,13 +14,15 @@ from pip_accel._environment import target_tag
 from pip_accel._index import LocalIndex
 from pip_accel._store import Store
 from pip_accel._values import Target
-from pip_accel.exceptions import DataDirectoryError
+from pip_accel.exceptions import ConfigError, DataDirectoryError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel.config import Config
 
 __all__ = ["Resources", "host_pip_version", "open_data_directory", "open_resources"]
+
+_ABANDONED = 86400  # seconds
 
 
 class Resources:
@@ -38,6 +41,7 @@ class Resources:
         self.python = None if python is None else target.python
         self.environ = environ
         self.temporary = temporary
+        self.started = int(time.time())  #: seconds since the epoch
         self.umask = _fs.current_umask()
         self.jobs = config.build_jobs or os.cpu_count() or 1
         self.index = LocalIndex(config.source_index, target_tag(target))
@@ -114,7 +118,10 @@ def open_resources(
 
     :raises DataDirectoryError: the data directory cannot be used.
     """
-    open_data_directory(config.data_directory)
+    try:
+        open_data_directory(config.data_directory)
+    except ConfigError as error:  # no home directory; what somebody set was checked before
+        raise DataDirectoryError("{error} pip does this run alone.", error=error) from error
     root = os.path.join(config.data_directory, "tmp")
     _sweep(root)
     name = f"{os.getpid()}-{os.urandom(4).hex()}"
@@ -134,11 +141,14 @@ def open_resources(
 def _sweep(root: str) -> None:
     """Remove what runs left behind that were killed: nobody holds their lock any more."""
     for entry in os.scandir(root):
-        lock = os.path.join(entry.path, "lock")
-        if not entry.name.startswith("run-") or not os.path.exists(lock):
-            continue
         try:
-            handle = _fs.try_lock(lock)
+            if not entry.name.startswith("run-"):
+                # Killed before it had its lock; nobody is at that point for long.
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED:
+                    _fs.remove_tree(entry.path)
+                continue
+            # The lock may be missing: then the run was killed while it removed this.
+            handle = _fs.try_lock(os.path.join(entry.path, "lock"))
         except OSError:
             continue
         if handle is not None:

@@ -43,6 +43,10 @@ class Store:
     def _location(self, sha256: str) -> str:
         return os.path.join(self.root, sha256[:2], sha256 + self._suffix)
 
+    def has(self, sha256: str) -> bool:
+        """Whether the tree of an archive is there."""
+        return os.path.exists(os.path.join(self._location(sha256), _MANIFEST))
+
     def find(self, sha256: str) -> Tree | None:
         """Give the tree of an archive if it is there; that counts as a use."""
         location = self._location(sha256)

@@ -46,6 +46,7 @@ class Archive(NamedTuple):
     path: str  #: absolute
     filename: str  #: as the index spelled it
     sha256: str  #: hex digest
+    yanked: str | None = None  #: the reason, empty if none was given; ``None`` if it is not yanked (PEP 592)
 
 
 class Pin(NamedTuple):

@@ -6,6 +6,7 @@ What is not ``install``, and what only pip itself can serve, goes to pip with th
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
@@ -15,6 +16,8 @@ from contextlib import contextmanager
 from pip_accel.exceptions import (
     BinaryDistributionError,
     DataDirectoryError,
+    InvalidSourceDistribution,
+    LinkError,
     PipAcceleratorError,
     PipFailed,
     Unsupported,
@@ -46,6 +49,11 @@ It has no options of its own: it is configured by variables ($PIP_ACCEL_CACHE an
 /etc/pip-accel.conf, ~/.pip-accel/pip-accel.conf and $PIP_ACCEL_CONFIG. PIP_ACCEL_DISABLE=1 hands everything to pip.
 """
 
+#: pip's status when it shows a traceback.
+_PIP_CRASHED = 2
+#: Signs in what pip or a build said that it was the data directory that failed, where their files lie.
+_OUT_OF_SPACE = ("No space left on device", "Disk quota exceeded")
+
 
 class _Terminated(BaseException):
     """SIGTERM came."""
@@ -60,7 +68,9 @@ def main() -> None:
 
 def _run(words: Sequence[str], environ: Mapping[str, str]) -> int:
     try:
-        return _dispatch(words, environ)
+        status = _dispatch(words, environ)
+        sys.stdout.flush()  # here, where a reader that has gone away is no surprise
+        return status
     except KeyboardInterrupt:
         print("ERROR: Operation cancelled by user", file=sys.stderr)
         return 1
@@ -104,9 +114,18 @@ def _install(words: Sequence[str], environ: Mapping[str, str], config: Config) -
     from pip_accel._messages import Messages
     from pip_accel._plan.arguments import parse
 
+    config.check()  # now, and not when all is installed
     try:
         request = parse(words, environ)
     except Unsupported as reason:
+        if "archive" in reason.context:
+            from pip_accel._build.source import check_sdist
+
+            try:
+                check_sdist(str(reason.context["archive"]))
+            except InvalidSourceDistribution as error:
+                print(f"ERROR: {error}", file=sys.stderr)
+                return _PIP_CRASHED
         if "PIP_PYTHON" not in environ and not any(word.startswith("--python") for word in words):
             validate_environment(environ)
         loud = Messages(config.log_verbosity, config.log_format, _verbosity(words))
@@ -156,16 +175,22 @@ def _install_into(
                         on_plan=printer.announce,
                         on_replace=printer.replaced,
                     )
-                except PipFailed as error:
-                    return _show_failure(error)
-                except BinaryDistributionError as error:
+                except (PipFailed, BinaryDistributionError) as error:
+                    said = f"{error}{error.context.get('errors', '')}"
+                    for sign in _OUT_OF_SPACE:
+                        if sign in said:
+                            raise OSError(sign) from error
+                    if isinstance(error, PipFailed):
+                        return _show_failure(error)
                     print(f"ERROR: {error}", file=sys.stderr)
                     return 1
                 printer.finish(outcome)
                 if outcome.unpacked or outcome.online:
                     _keep_size(config, messages)
-        except OSError as error:
+        except (OSError, LinkError) as error:
             if printer.announced:
+                if isinstance(error, LinkError):
+                    raise
                 print(f"ERROR: Could not install packages due to an OSError: {error}", file=sys.stderr)
                 return 1
             raise DataDirectoryError(
@@ -185,6 +210,10 @@ def _show_failure(error: PipFailed) -> int:
         if beginning in output:
             print(output[output.index(beginning) :].rstrip())
     errors = str(error.context.get("errors", "")).strip("\n")
+    if "Traceback (most recent call last)" in errors:
+        archives = re.findall(r"^ *(?:Downloading|Using cached|Processing) (\S+)", output, re.MULTILINE)
+        place = f" while it worked on {archives[-1]}" if archives else ""
+        errors = f"ERROR: pip failed{place}: {errors.splitlines()[-1].strip()}"
     print(errors or f"ERROR: {error}", file=sys.stderr)
     status = error.context.get("status", 1)
     return status if isinstance(status, int) and status > 0 else 1
@@ -227,7 +256,7 @@ class _Printer:
             lines.append("Installing collected packages: " + ", ".join(change.tree.name for change in changes))
         self._print(lines)
         for line in plan.errors.splitlines():
-            if line.startswith("WARNING:"):
+            if line.startswith(("WARNING:", "Reason for being yanked:")):
                 print(line, file=sys.stderr)
         self.announced = True
 

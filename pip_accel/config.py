@@ -280,6 +280,15 @@ class Config:
                 self.warnings.append(f"{place}: {key} is no option of pip-accel.{_suggest(key)}")
         self._values.clear()
 
+    def check(self) -> None:
+        """See that all values can be understood that were set.
+
+        :raises ConfigError: one cannot; has where it comes from, the value and what is accepted.
+        """
+        for option in _OPTIONS:
+            if self.get(option.name, option.variable, option.key, default=_UNSET) is not _UNSET:
+                getattr(self, option.name)
+
     def get(
         self,
         property_name: str | None = None,
@@ -468,7 +477,8 @@ class Config:
         return True
 
 
-_KEYS = frozenset(option.key for option in vars(Config).values() if isinstance(option, _Option) and option.key)
+_OPTIONS = tuple(option for option in vars(Config).values() if isinstance(option, _Option))
+_KEYS = frozenset(option.key for option in _OPTIONS if option.key)
 
 
 def _suggest(key: str) -> str:

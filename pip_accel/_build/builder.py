@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pip_accel import _fs
-from pip_accel._archives import Contents, read_wheel, write_bdist
+from pip_accel._archives import Contents, is_whole, read_wheel, write_bdist
 from pip_accel._build.environment import BuildEnvironment, fill_environment, make_environment
 from pip_accel._build.hooks import Backend
 from pip_accel._build.key import identify_compiler, key_digest, make_key
@@ -114,8 +114,12 @@ class Builder:
             return self._build_once(pin)
 
     def _find(self, buildable: Buildable) -> Archive | None:
-        path = self._caches.get(buildable)
-        return None if path is None else Archive(path, os.path.basename(path), _fs.hash_file(path))
+        for path in self._caches.candidates(buildable):
+            archive = Archive(path, os.path.basename(path), _fs.hash_file(path))
+            # What lies in the store was checked when it was unpacked.
+            if self._resources.store.has(archive.sha256) or is_whole(path):
+                return archive
+        return None
 
     def _buildable(self, pin: Pin, facts: Mapping[str, Any]) -> Buildable:
         config = self._resources.config

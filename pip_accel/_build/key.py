@@ -80,7 +80,10 @@ def identify_compiler(environ: Mapping[str, str]) -> str:
 
     from pip_accel._process import run
 
-    words = shlex.split(environ.get("CC", "")) or ["cc"]
+    try:
+        words = shlex.split(environ.get("CC", "")) or ["cc"]
+    except ValueError:  # no shell would understand it, and so no build
+        return ""
     program = shutil.which(words[0], path=environ.get("PATH"))
     if program is None:
         return ""

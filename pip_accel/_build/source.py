@@ -7,13 +7,29 @@ import stat
 import sys
 import tarfile
 import zipfile
+import zlib
 from typing import NamedTuple
 
 from pip_accel._archives import check_member_name
 from pip_accel.exceptions import InvalidSourceDistribution, UnsafeArchive
 
-__all__ = ["BuildSystem", "read_build_system", "static_metadata", "unpack_sdist"]
+try:
+    from lzma import LZMAError
+except ImportError:  # a Python that was built without it
+    LZMAError = zlib.error  # type: ignore[misc, assignment]
 
+__all__ = ["BuildSystem", "check_sdist", "read_build_system", "static_metadata", "unpack_sdist"]
+
+#: What reading raises for a file that is damaged, encrypted or compressed in a way that Python does not know.
+_UNREADABLE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    LZMAError,
+    EOFError,
+    OSError,
+    RuntimeError,
+)
 _LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 _LEGACY_REQUIRES = ("setuptools>=40.8.0",)
 #: Metadata that a plan rests on: where one of these is dynamic, only the build backend knows it.
@@ -35,13 +51,13 @@ def unpack_sdist(path: str, into: str) -> str:
     :raises UnsafeArchive: a member would leave that directory.
     :raises InvalidSourceDistribution: it is no archive that can be read.
     """
-    name = os.path.basename(path)
+    os.makedirs(into, exist_ok=True)
     try:
-        if name.endswith(".zip"):
+        if path.endswith(".zip"):
             _unpack_zip(path, into)
         else:
             _unpack_tar(path, into)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+    except _UNREADABLE as error:
         raise InvalidSourceDistribution("{path} cannot be unpacked: {error}", path=path, error=error) from error
     entries = os.listdir(into)
     if len(entries) == 1 and os.path.isdir(os.path.join(into, entries[0])):
@@ -57,11 +73,13 @@ def check_sdist(path: str) -> None:
     try:
         if path.endswith(".zip"):
             with zipfile.ZipFile(path) as archive:
-                archive.testzip()
+                damaged = archive.testzip()
+                if damaged is not None:
+                    raise zipfile.BadZipFile(f"{damaged} is damaged")
         else:
             with tarfile.open(path) as tarball:
                 tarball.getmembers()
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+    except _UNREADABLE as error:
         raise InvalidSourceDistribution("{path} cannot be unpacked: {error}", path=path, error=error) from error
 
 
@@ -86,6 +104,7 @@ def _unpack_zip(path: str, into: str) -> None:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             check_member_name(info.filename.rstrip("/") or ".", path)
+        for info in archive.infolist():
             extracted = archive.extract(info, into)
             mode = info.external_attr >> 16
             if stat.S_ISREG(mode) and mode & 0o111:

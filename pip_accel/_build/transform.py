@@ -7,7 +7,7 @@ import re
 import tarfile
 from collections.abc import Iterator
 
-from pip_accel._archives import Contents, Entry, parse_entry_points, record_digest
+from pip_accel._archives import Contents, Entry, check_member_name, parse_entry_points, record_digest
 from pip_accel._values import Launcher
 from pip_accel.exceptions import BinaryDistributionError
 
@@ -28,6 +28,7 @@ def read_dumb(payload: str, metadata: str, prefix: str) -> Contents:
     :param payload: the tarball, with members named from the root of the file system.
     :param metadata: the directory that holds the ``.dist-info``.
     :param prefix: of the environment it was built in.
+    :raises UnsafeArchive: it has files outside of the prefix.
     :raises BinaryDistributionError: it has files that a wheel of the project would hold in another place, or not at all.
     """
     (dist_info,) = (name for name in os.listdir(metadata) if name.endswith(".dist-info"))
@@ -66,7 +67,7 @@ def _payload(path: str, prefix: str, lib: str, wrappers: set[str]) -> Iterator[E
             stream = archive.extractfile(member) if member.isreg() or member.islnk() else None
             if stream is None or not name.startswith(root):
                 raise BinaryDistributionError("{name} would be installed outside of the prefix", name=member.name)
-            scheme, relative = _place(name.removeprefix(root), lib)
+            scheme, relative = _place(check_member_name(name.removeprefix(root), path), lib)
             if scheme is None or (scheme == "scripts" and relative in wrappers):
                 continue
             data = stream.read()

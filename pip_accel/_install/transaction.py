@@ -51,11 +51,11 @@ def install(
     :raises LinkError: a file could not be written.
     """
     steps = decide(changes, target, byte_code=byte_code, template=template, umask=umask)
+    if on_start is not None:
+        on_start()
     journal = Journal(target.prefix)
     try:
         journal.write(steps)
-        if on_start is not None:
-            on_start()
         if on_replace is not None:
             for change in changes:
                 if change.replaces is not None:

@@ -152,7 +152,11 @@ def _wins_again(known: Known, clauses: frozenset[str]) -> bool:
         before, now = ({Specifier(clause).prereleases for clause in each} for each in (known.clauses, clauses))
         if (True in before) != (True in now):
             return False
-        return SpecifierSet(",".join(clauses)).contains(Version(known.version), prereleases=True)
+        winner = Version(known.version)
+        # Where nobody lets pre-releases in, one wins only for want of anything else: under other clauses there may be.
+        if winner.is_prerelease and True not in before and known.clauses != clauses:
+            return False
+        return SpecifierSet(",".join(clauses)).contains(winner, prereleases=True)
     except (InvalidSpecifier, InvalidVersion):
         return known.clauses == clauses
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 from urllib.request import pathname2url
 
 from pip_accel._process import Completed, pass_through, run
 from pip_accel._text import mask_secrets
 from pip_accel.exceptions import NothingFound, PipFailed
 
-__all__ = ["Downloads", "Item", "Report", "download", "hand_over", "pip_command", "resolve_locally"]
+__all__ = ["Downloads", "Item", "Report", "download", "hand_over", "last_error", "pip_command", "resolve_locally"]
 
 #: Where a run without network would have to go: the port "discard", on which nothing answers.
 _DEAD_PROXY = "http://127.0.0.1:9"
@@ -42,6 +44,11 @@ _CURABLE = (
 
 #: pip goes on when one of several indexes does not answer: what it then chooses holds for that moment only.
 _UNANSWERED = ("Retrying (Retry(", "Could not fetch URL")
+#: What an index answers that does not have a project, or does not show it to anybody.
+_NOT_THERE = re.compile(r"Could not fetch URL .*: (403|404|410) Client Error")
+
+#: pip's warning about a yanked file, as its log has it.
+_YANKED = re.compile(r" is a yanked version: .* at (?P<url>\S+).*\n(?:\S+ )?Reason for being yanked: (?P<reason>.*)")
 
 
 class Item(NamedTuple):
@@ -69,6 +76,7 @@ class Downloads(NamedTuple):
     files: tuple[str, ...]  #: paths of archives
     backtracked: bool  #: pip had to try more than one candidate for some project
     complete: bool  #: every place that pip asked has answered
+    yanked: tuple[tuple[str, str], ...] = ()  #: names of yanked files, with the reasons
 
 
 def pip_command(python: str | None) -> list[str]:
@@ -98,6 +106,8 @@ def resolve_locally(
     :returns: its answer, or how it failed.
     """
     report = os.path.join(work, "report.json")
+    if os.path.exists(report):  # of an earlier pass; pip may leave none when there is nothing to install
+        os.unlink(report)
     # In the environment this takes the place of find-links there and in configuration files. --no-index alone does not
     # keep pip off the network: links in requirement files remain.
     settings = {
@@ -166,27 +176,49 @@ def download(
         answer = run(command, env=settings)
         if answer.status == 0:
             files = tuple(os.path.join(stage, name) for name in sorted(os.listdir(stage)))
-            complete = not any(sign in answer.output + answer.errors for sign in _UNANSWERED)
-            return Downloads(files, _backtracked(log), complete)
+            return Downloads(files, _backtracked(log), _complete(log), _yanked(log))
         said = answer.output + answer.errors
         if attempt + 1 >= passes or not any(sign in said for sign in _CURABLE):
             break
-        on_retry(_last_error(answer.errors))
+        on_retry(last_error(answer.errors))
         time.sleep(2**attempt)
     nothing = "No matching distribution found" in said
     raise (NothingFound if nothing else PipFailed)(
         "pip could not get what the installation needs: {reason}",
-        reason=_last_error(answer.errors) or f"exit status {answer.status}",
+        reason=last_error(answer.errors) or f"exit status {answer.status}",
         command=[mask_secrets(word) for word in command],
         status=answer.status,
         output=answer.output,
-        errors=answer.errors,
+        errors="".join(line for line in answer.errors.splitlines(True) if f"'file://{pathname2url(work)}" not in line),
     )
 
 
-def _last_error(errors: str) -> str:
+def last_error(errors: str) -> str:
+    """Give the last thing that pip called an error, without secrets."""
     lines = [line.strip() for line in errors.splitlines() if line.startswith("ERROR:")]
     return mask_secrets(lines[-1].removeprefix("ERROR:").strip()) if lines else ""
+
+
+def _complete(log: str) -> bool:
+    """Whether every place that pip asked has answered. At its usual verbosity pip is silent about one that did not."""
+    try:
+        with open(log, encoding="utf-8", errors="replace") as stream:
+            return not any(
+                any(sign in line for sign in _UNANSWERED) and not _NOT_THERE.search(line) for line in stream
+            )
+    except OSError:
+        return False
+
+
+def _yanked(log: str) -> tuple[tuple[str, str], ...]:
+    """Give the names of the files that pip called yanked, with the reasons."""
+    try:
+        with open(log, encoding="utf-8", errors="replace") as stream:
+            found = _YANKED.findall(stream.read())
+    except OSError:
+        return ()
+    names = [unquote(url.partition("#")[0].rpartition("/")[2]) for url, _reason in found]
+    return tuple((name, reason.replace("<none given>", "")) for name, (_url, reason) in zip(names, found, strict=True))
 
 
 def _backtracked(log: str) -> bool:

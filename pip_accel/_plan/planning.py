@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
+from urllib.request import pathname2url, url2pathname
 
 from pip_accel._index import Known, ViewSettings, digest_of, name_and_version
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._plan.clauses import Demand, Metadata, applies, collect_clauses, is_pinned, required_names, vouching
-from pip_accel._plan.pip import Item, Report, download, resolve_locally
+from pip_accel._plan.pip import Item, Report, download, last_error, resolve_locally
 from pip_accel._values import Archive, Pin
 from pip_accel.exceptions import NothingFound, Unsupported
 
@@ -171,7 +171,9 @@ def _from_anything(
     report, by_url = _ask(resources, question, environ, work, archives)
     if not isinstance(report, Report):
         raise NothingFound(
-            "The local index cannot answer, and offline = yes forbids to ask elsewhere", errors=report, status=1
+            "The local index cannot answer, and offline = yes forbids to ask elsewhere: {reason}",
+            reason=last_error(report),
+            status=1,
         )
     say("Offline: the answer is made of all archives in the local index, whichever settings they came under.")
     return _plan(resources, question, report, by_url, lasting=False)
@@ -252,20 +254,21 @@ def _fetch(
     index = resources.index
     downloads = download(
         question.python,
-        question.download_words,
+        (*_pages_of_this_run(resources, question, work), *question.download_words),
         environ=environ,
         work=work,
         passes=resources.config.max_retries,
         on_retry=lambda reason: say(f"pip failed and will be asked again: {reason}"),
     )
     by_path = {os.path.basename(path) for path in question.wheels}
+    yanked = dict(downloads.yanked)
     arrived: dict[str, tuple[Archive, Metadata]] = {}
     for path in downloads.files:
         split = name_and_version(os.path.basename(path))
         if split is None or os.path.isdir(path):
             continue
         direct = os.path.basename(path) in by_path
-        archive = index.add(path)
+        archive = index.add(path)._replace(yanked=yanked.get(os.path.basename(path)))
         metadata = index.metadata(archive)
         if metadata is None:
             metadata = _read_metadata(archive, prepare)
@@ -275,13 +278,29 @@ def _fetch(
             arrived[canonical_name(name)] = (archive, Metadata(version, requires))
     chosen = {name: metadata for name, (_, metadata) in arrived.items()}
     clauses = _clauses(resources, question, chosen)
-    roots = roots_digest(question) if downloads.backtracked else ""
+    # With --prefer-binary a winner need not be the highest version, so it says nothing about other clauses.
+    roots = roots_digest(question) if downloads.backtracked or question.view.prefer_binary else ""
     now = int(time.time())
     for name, (archive, fact) in arrived.items():
         known = Known(clauses[name], canonical_version(fact.version), now, roots)
         if downloads.complete:
             index.learn(question.view.key(name), name, archive, known)
     return [archive for archive, _ in arrived.values()], downloads.complete
+
+
+def _pages_of_this_run(resources: Resources, question: Question, work: str) -> tuple[str, ...]:
+    """Write an index of what this run has fetched so far, so that nothing is fetched twice; give pip's words for it.
+
+    Of equal files pip takes the one from the index that was named last.
+    """
+    index = resources.index
+    fetched = index.archives_learned(question.view, since=resources.started)
+    if not fetched:
+        return ()
+    directory = os.path.join(work, "fetched")
+    for name, archives in fetched.items():
+        index.write_page(archives, os.path.join(directory, name, "index.html"))
+    return (f"--extra-index-url=file://{pathname2url(directory)}/",)
 
 
 def _read_metadata(archive: Archive, prepare: Callable[[Archive], bytes]) -> bytes:

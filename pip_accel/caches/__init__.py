@@ -6,12 +6,13 @@ A backend is found by an entry point in the group ``pip_accel.cache_backends``: 
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from pip_accel.exceptions import CacheBackendDisabledError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pip_accel.config import Config
 
@@ -62,19 +63,23 @@ class CacheManager:
         self.config = config
         self._on_failure = on_failure
         self._backends: list[AbstractCacheBackend] | None = None
+        self._changing = threading.RLock()
+        self._calling: dict[int, threading.Lock] = {}  #: by identity of a backend, which one thread at a time may call
 
     @property
     def backends(self) -> list[AbstractCacheBackend]:
         """The backends in use, in the order in which they are asked."""
-        if self._backends is None:
-            self._load_entry_points()
-            self._backends = []
-            for backend_class in sorted(_registered, key=lambda each: each.PRIORITY):
-                try:
-                    self._backends.append(backend_class(self.config))
-                except Exception as error:  # a third party's constructor may raise anything
-                    self._report(backend_class.__name__, error)
-        return self._backends
+        with self._changing:
+            if self._backends is None:
+                self._load_entry_points()
+                self._backends = []
+                for backend_class in sorted(_registered, key=lambda each: each.PRIORITY):
+                    try:
+                        self._backends.append(backend_class(self.config))
+                    except Exception as error:  # a third party's constructor may raise anything
+                        self._report(backend_class.__name__, error)
+                self._calling = {id(backend): threading.Lock() for backend in self._backends}
+            return self._backends
 
     def _load_entry_points(self) -> None:
         import importlib.metadata
@@ -92,39 +97,48 @@ class CacheManager:
             self._on_failure(name, error)
 
     def _switch_off(self, backend: AbstractCacheBackend, error: Exception) -> None:
-        self.backends.remove(backend)
+        with self._changing:
+            self.backends.remove(backend)
         self._report(repr(backend), error)
+
+    def _call(self, backend: AbstractCacheBackend, method: str, *arguments: Any) -> Any:
+        """Call a method of a backend that is still in use; one that raises is so no longer."""
+        with self._calling[id(backend)]:
+            if backend in self.backends:
+                try:
+                    return getattr(backend, method)(*arguments)
+                except Exception as error:
+                    self._switch_off(backend, error)
+        return None
 
     def get(self, requirement: Any) -> str | None:
         """Give the path of the first archive that a backend has for a requirement and that is whole, or ``None``.
 
         :param requirement: its ``cache_key`` says what it depends on (see :mod:`pip_accel._build.key`).
         """
+        from pip_accel._archives import is_whole
+
+        return next((path for path in self.candidates(requirement) if is_whole(path)), None)
+
+    def candidates(self, requirement: Any) -> Iterator[str]:
+        """Give the paths of the archives that backends have for a requirement; only their keys are checked yet."""
         from pip_accel._archives import read_manifest
         from pip_accel._build.key import key_digest
 
         filename = self.generate_filename(requirement)
         for backend in list(self.backends):
-            try:
-                path = backend.get(filename)
-            except Exception as error:
-                self._switch_off(backend, error)
-                continue
+            path = self._call(backend, "get", filename)
             if path is not None:
                 manifest = read_manifest(path)
                 if manifest is not None and manifest.get("key-digest") == key_digest(requirement.cache_key):
-                    return path
-        return None
+                    yield path
 
     def put(self, requirement: Any, handle: BinaryIO) -> None:
         """Store an archive in every backend."""
         filename = self.generate_filename(requirement)
         for backend in list(self.backends):
             handle.seek(0)
-            try:
-                backend.put(filename, handle)
-            except Exception as error:
-                self._switch_off(backend, error)
+            self._call(backend, "put", filename, handle)
 
     def generate_filename(self, requirement: Any) -> str:
         """Name the archive of a requirement: ``v<revision>/<name>/<name>-<version>-<tags>-<digest>.tar.gz``."""

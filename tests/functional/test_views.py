@@ -159,8 +159,9 @@ def test_constraints_bound_what_they_name_and_nothing_later(bench, add, tmp_path
 
 def test_markers_decide_what_is_required(bench, add, tmp_path):
     requirements = tmp_path / "requirements.txt"
-    requirements.write_text("alpha; python_version > '3'\nbeta; python_version < '3'\ngamma; sys_platform == 'nowhere'\n")
-    add("alpha", "1.0", requires=["delta<2; python_version > '3'", "delta<1; python_version < '3'", "gamma; extra == 'x'"])
+    requirements.write_text("alpha; python_version > '3'\nbeta; python_version < '3'\ngamma; os_name == 'none'\n")
+    delta = ["delta<2; python_version > '3'", "delta<1; python_version < '3'"]
+    add("alpha", "1.0", requires=[*delta, "gamma; extra == 'x'"])
     add("delta", "0.5", "1.0", "2.0")
     first = bench.install("-r", str(requirements))
     second = bench.install("-r", str(requirements))
@@ -242,9 +243,8 @@ def test_an_answer_that_lacks_one_of_two_indexes_is_not_remembered(bench, add, t
     with IndexServer(str(tmp_path / "private")) as other:
         words = ("alpha", "--extra-index-url", other.url, "--retries", "0")
         other.fail("/simple/alpha/", times=9)
-        first = bench.install(*words, status=None)
-        assert first.installed in ({}, {"alpha": "1.0"})  # as that pip decides
-        other._faults.clear()
+        assert bench.install(*words).installed == {"alpha": "1.0"}  # as pip does
+        other.mend()
         assert bench.install(*words).installed == {"alpha": "2.0"}
 
 
@@ -275,7 +275,7 @@ def test_two_pythons_with_one_cache_each_get_their_own(bench, add, tmp_path):
     assert [each.installed["alpha"] for each in results] == ["1.0", "2.0"] * 2
     assert [each.read("alpha.py") for each in results] == [f"origin = {tag!r}\n" for tag in (older, newer)] * 2
     assert [bool(each.requests) for each in results] == [True, True, False, False]
-    assert (tmp_path / "calls").read_text().count("build_wheel beta") == 2
+    assert (tmp_path / "calls").read_text().splitlines().count("build_wheel beta 1.0") == 2
     for result in results:
         assert result.environment.run(["-c", "import alpha, beta"], check=True).returncode == 0
         cached = os.listdir(os.path.join(result.environment.site_packages, "__pycache__"))

@@ -148,6 +148,10 @@ class IndexServer:
         """
         self._faults += [(path, status)] * times
 
+    def mend(self) -> None:
+        """Fail no longer."""
+        self._faults.clear()
+
     def reset(self) -> None:
         """Forget what has been counted."""
         with self._lock:

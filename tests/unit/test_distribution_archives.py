@@ -65,7 +65,15 @@ def write_by_hand(path, rows, members, **overrides):
 
 
 def row(name, scheme, path, data=b"x\n", **changes):
-    return [name, scheme, path, False, False, changes.get("digest", record_digest(data)), changes.get("size", len(data))]
+    return [
+        name,
+        scheme,
+        path,
+        False,
+        False,
+        changes.get("digest", record_digest(data)),
+        changes.get("size", len(data)),
+    ]
 
 
 def read_all(path):
@@ -229,7 +237,8 @@ def test_files_that_the_installer_writes_are_left_out(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["/etc/evil", "../evil", "alpha/../../evil", "alpha-1.0.data/scripts/../../evil", "alpha-1.0.data/data/../x"]
+    "name",
+    ["/etc/evil", "../evil", "alpha/../../evil", "alpha-1.0.data/scripts/../../evil", "alpha-1.0.data/data/../x"],
 )
 def test_a_wheel_with_a_member_outside_is_refused_by_name(tmp_path, name):
     path = make_wheel(str(tmp_path), "alpha", "1.0", files={"alpha.py": "", name: "evil"})
@@ -442,7 +451,9 @@ def test_members_that_the_manifest_does_not_name_are_not_given(tmp_path):
         pytest.param({"name": None}, id="no name"),
         pytest.param({"files": None}, id="no files"),
         pytest.param({"files": [["x"]]}, id="short row"),
-        pytest.param({"files": [["x", "purelib", None, False, False, record_digest(b"x\n"), 2]]}, id="row without path"),
+        pytest.param(
+            {"files": [["x", "purelib", None, False, False, record_digest(b"x\n"), 2]]}, id="row without path"
+        ),
         pytest.param({"files": [["x", ["purelib"], "x", False, False, record_digest(b"x\n"), 2]]}, id="row of lists"),
     ],
 )

@@ -241,7 +241,11 @@ def test_a_newer_answer_to_the_same_question_replaces_the_older(tmp_path, index)
     archive = index.add(make_wheel(str(tmp_path / "stage"), "alpha", "1.0"))
     for each in (known(">=1"), known(">=1", time=200), known("<3", time=50), known(">=1", time=70, roots="r")):
         index.learn("v", "alpha", archive, each)
-    assert set(index.known("v", "alpha")) == {known(">=1", time=200), known("<3", time=50), known(">=1", time=70, roots="r")}
+    assert set(index.known("v", "alpha")) == {
+        known(">=1", time=200),
+        known("<3", time=50),
+        known(">=1", time=70, roots="r"),
+    }
 
 
 def test_the_state_of_a_view_changes_when_it_learns(tmp_path, index):

@@ -74,7 +74,7 @@ def known(*clauses, version="1", time=100, roots=""):
             {"a": {"<2"}, "b": {"<3"}}, id="constraints",
         ),
         pytest.param(
-            [demand("a")], [demand("a", "<2", marker='os_name == "nt"')], {"a": []}, {"a": set()}, id="marked constraint"
+            [demand("a")], [demand("a", "<2", marker='os_name == "nt"')], {"a": []}, {"a": set()}, id="marker of one"
         ),
         pytest.param([demand("a")], [], {"a": ["b>1", "???"]}, {"a": set()}, id="not chosen, not valid"),
     ],

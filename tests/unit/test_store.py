@@ -21,7 +21,12 @@ from pip_accel._values import Archive, Launcher
 from pip_accel.exceptions import UnsafeArchive, Unsupported
 from tests.lib.archives import make_wheel
 
-SOURCES = {"alpha/__init__.py": "x = 1\n", "alpha/broken.py": "x = (\n", "alpha/data.bin": b"\0\1", "alpha/run": "#!/bin/sh\n"}
+SOURCES = {
+    "alpha/__init__.py": "x = 1\n",
+    "alpha/broken.py": "x = (\n",
+    "alpha/data.bin": b"\0\1",
+    "alpha/run": "#!/bin/sh\n",
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,289 @@
+"""Files: written whole or not at all, directories complete or absent, locks that end with their process."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+from pip_accel import _fs
+from pip_accel._fs import (
+    current_umask,
+    hash_file,
+    lock_file,
+    make_directory,
+    publish,
+    read_text,
+    remove_tree,
+    try_lock,
+    unique_name,
+    write_file,
+)
+
+
+@pytest.fixture
+def umask():
+    before = os.umask(0o022)
+    yield os.umask
+    os.umask(before)
+
+
+def mode(path):
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+def test_unique_names_lie_beside_and_differ(tmp_path):
+    names = {unique_name(str(tmp_path / "a")) for _ in range(100)}
+    assert len(names) == 100
+    assert {os.path.dirname(name) for name in names} == {str(tmp_path)}
+
+
+def test_unique_names_do_not_rest_on_the_process_id(monkeypatch):
+    monkeypatch.setattr(os, "getpid", lambda: 1)  # as in every container
+    assert unique_name("a") != unique_name("a")
+
+
+@pytest.mark.parametrize("content", ["ü\n", b"\xff"], ids=["text", "bytes"])
+def test_a_file_is_written_with_the_directories_it_needs(tmp_path, content):
+    path = tmp_path / "a" / "b" / "c"
+    write_file(str(path), content)
+    assert path.read_bytes() == (content.encode() if isinstance(content, str) else content)
+    assert os.listdir(path.parent) == ["c"]
+
+
+@pytest.mark.parametrize("value", [0o022, 0o002, 0o000, 0o077])
+def test_nobody_else_may_write_whatever_the_umask(tmp_path, umask, value):
+    umask(value)
+    write_file(str(tmp_path / "a" / "b" / "c"), "x")
+    make_directory(str(tmp_path / "d" / "e"))
+    os.close(try_lock(str(tmp_path / "lock")))
+    for name in ("a", "a/b", "d", "d/e"):
+        assert mode(tmp_path / name) == 0o755 & ~value
+    for name in ("a/b/c", "lock"):
+        assert mode(tmp_path / name) == 0o644 & ~value
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    path.write_text("old")
+
+    def full(*words):
+        raise OSError(errno.ENOSPC, "disk full")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="disk full"):
+        write_file(str(path), "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_replaced_file_is_a_new_file(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("old")
+    os.link(path, tmp_path / "b")
+    write_file(str(path), "new")
+    assert (tmp_path / "b").read_text() == "old"
+
+
+def test_a_directory_may_be_there_and_a_file_may_not(tmp_path):
+    make_directory(str(tmp_path))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError):
+        make_directory(str(tmp_path / "file"))
+    with pytest.raises(NotADirectoryError):
+        make_directory(str(tmp_path / "file" / "below"))
+    os.symlink(tmp_path / "nowhere", tmp_path / "dangling")
+    with pytest.raises(FileExistsError):
+        make_directory(str(tmp_path / "dangling" / "below"))
+
+
+def test_a_text_that_is_not_there_is_none(tmp_path):
+    assert read_text(str(tmp_path / "a")) is None
+    write_file(str(tmp_path / "a"), "ü")
+    assert read_text(str(tmp_path / "a")) == "ü"
+
+
+def test_the_digest_is_that_of_the_content(tmp_path):
+    data = os.urandom((1 << 20) + 7)
+    (tmp_path / "a").write_bytes(data)
+    assert hash_file(str(tmp_path / "a")) == hashlib.sha256(data).hexdigest()
+
+
+def test_reading_the_umask_leaves_it(umask):
+    umask(0o027)
+    assert current_umask() == 0o027
+    assert current_umask() == 0o027
+
+
+# Directories
+
+
+def staged(tmp_path, name="staged", content="x"):
+    path = tmp_path / name
+    path.mkdir()
+    (path / "file").write_text(content)
+    return str(path)
+
+
+def test_a_directory_is_published_under_its_name(tmp_path):
+    publish(staged(tmp_path), str(tmp_path / "a" / "b" / "final"))
+    assert (tmp_path / "a" / "b" / "final" / "file").read_text() == "x"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_who_comes_second_leaves_the_first_in_place(tmp_path):
+    final = str(tmp_path / "final")
+    publish(staged(tmp_path, content="first"), final)
+    publish(staged(tmp_path, content="second"), final)
+    assert (tmp_path / "final" / "file").read_text() == "first"
+    assert os.listdir(tmp_path) == ["final"]
+
+
+def test_other_failures_of_publishing_are_errors(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        publish(str(tmp_path / "nothing"), str(tmp_path / "final"))
+
+
+REMOVE = """
+import importlib.util, os, shutil, sys
+spec = importlib.util.spec_from_file_location("fs", sys.argv[2])
+fs = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(fs)
+if os.geteuid() == 0:  # whom no mode forbids anything: be somebody else
+    os.setuid(65534)
+root = os.path.join(sys.argv[1], "tree")
+os.makedirs(os.path.join(root, "a", "b"))
+open(os.path.join(root, "a", "b", "c"), "w").close()
+for name in ("a/b/c", "a/b", "a"):
+    os.chmod(os.path.join(root, name), 0)
+fs.remove_tree(root)
+print(os.path.exists(root))
+"""
+
+
+def test_a_tree_goes_also_where_modes_forbid_it():
+    with tempfile.TemporaryDirectory() as directory:  # as nobody else may enter the directory of a test
+        os.chmod(directory, 0o777)
+        done = subprocess.run([sys.executable, "-c", REMOVE, directory, _fs.__file__], capture_output=True, text=True)
+        assert (done.stdout, done.stderr) == ("False\n", "")
+        assert mode(directory) == 0o777
+
+
+def test_removing_what_is_not_there_is_no_error(tmp_path):
+    remove_tree(str(tmp_path / "nothing"))
+
+
+def test_removing_a_tree_leaves_what_its_links_lead_to(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir(mode=0o750)
+    (outside / "file").write_text("x")
+    (outside / "file").chmod(0o640)
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "directory").symlink_to(outside)
+    (tree / "file").symlink_to(outside / "file")
+    os.link(outside / "file", tree / "hard")
+    remove_tree(str(tree))
+    assert not tree.exists()
+    assert (mode(outside), mode(outside / "file"), (outside / "file").read_text()) == (0o750, 0o640, "x")
+
+
+def test_removing_a_link_leaves_its_directory_and_the_modes_of_that(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("x")
+    outside.chmod(0o555)
+    link = tmp_path / "link"
+    link.symlink_to(outside)
+    remove_tree(str(link))
+    assert not os.path.lexists(link)
+    assert (mode(outside), os.listdir(outside)) == (0o555, ["file"])
+    outside.chmod(0o755)
+
+
+def test_removing_a_file_removes_it(tmp_path):
+    (tmp_path / "file").write_text("")
+    remove_tree(str(tmp_path / "file"))
+    assert os.listdir(tmp_path) == []
+
+
+# Locks
+
+
+HOLD = (
+    "import sys, time; from pip_accel._fs import try_lock\n"
+    "assert try_lock(sys.argv[1], shared=sys.argv[2:] == ['shared']) is not None\n"
+    "print('held', flush=True); time.sleep(60)"
+)
+
+
+@pytest.fixture
+def hold(tmp_path):
+    started = []
+
+    def hold(*words):
+        process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "lock"), *words], stdout=subprocess.PIPE)
+        started.append(process)
+        assert process.stdout.readline() == b"held\n"
+        return process
+
+    yield hold
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_lock_that_another_process_holds_is_not_given(tmp_path, hold):
+    path = str(tmp_path / "lock")
+    process = hold()
+    assert try_lock(path) is None
+    assert try_lock(path, shared=True) is None
+    process.kill()  # it ends with its process, however that ends
+    process.wait()
+    with lock_file(path):
+        assert try_lock(path) is None
+    handle = try_lock(path)
+    assert handle is not None
+    os.close(handle)
+
+
+def test_shared_locks_are_shared(tmp_path, hold):
+    path = str(tmp_path / "lock")
+    hold("shared")
+    handle = try_lock(path, shared=True)
+    assert handle is not None
+    os.close(handle)
+    assert try_lock(path) is None
+    with lock_file(path, shared=True):
+        pass
+
+
+def test_a_lock_does_not_reach_programs_that_are_started(tmp_path):
+    path = str(tmp_path / "lock")
+    handle = try_lock(path)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False) as process:
+        os.close(handle)
+        deadline = time.monotonic() + 10  # the system closes the copies of a new program in its own time
+        while (again := try_lock(path)) is None:
+            assert time.monotonic() < deadline
+        os.close(again)
+        process.communicate(b"\n")
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_does_without(tmp_path, monkeypatch, code):
+    def refuse(*words):
+        raise OSError(code, "no locks")
+
+    monkeypatch.setattr(_fs.fcntl, "flock", refuse)
+    with lock_file(str(tmp_path / "lock")):
+        handle = try_lock(str(tmp_path / "lock"))
+    assert handle is not None
+    os.close(handle)

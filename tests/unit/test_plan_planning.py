@@ -1,0 +1,417 @@
+"""From a request to a plan: when the local index may answer, what is fetched, and what is learned from it."""
+
+from __future__ import annotations
+
+import os
+import re
+import types
+from urllib.parse import unquote, urlsplit
+from urllib.request import pathname2url, url2pathname
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from pip_accel._index import LocalIndex, ViewSettings, name_and_version
+from pip_accel._names import canonical_name
+from pip_accel._plan import planning
+from pip_accel._plan.clauses import Demand
+from pip_accel._plan.pip import Downloads, Item, Report
+from pip_accel._plan.planning import Question, _in_order, _spellings, make_plan, parse_metadata, roots_digest
+from pip_accel._process import Completed
+from pip_accel.exceptions import NothingFound, Unsupported
+from tests.lib.archives import make_sdist, make_wheel
+from tests.lib.trees import make_target
+
+VIEW = ViewSettings(("https://index/simple", (), (), False), "cpython-3.12", frozenset(), frozenset(), False, False, {})
+MARKERS = (("python_version", "3.12"), ("sys_platform", "linux"), ("python_full_version", "3.12.0"))
+
+
+def question(*requirements, constraints=(), **changes):
+    def demands(texts):
+        found = []
+        for text in texts:
+            each = Requirement(text)
+            marker = str(each.marker) if each.marker else ""
+            found.append(Demand(canonical_name(each.name), frozenset(each.extras), str(each.specifier), marker))
+        return tuple(found)
+
+    fields = {
+        "python": None, "install_words": requirements, "download_words": requirements, "roots": demands(requirements),
+        "constraints": demands(constraints), "wheels": (), "view": VIEW, "dependencies": True, "refresh": False,
+        "spellings": {},
+    }  # fmt: skip
+    return Question(**{**fields, **changes})
+
+
+class World:
+    """An index on the network, a local index, and a pip that knows how to choose the highest version."""
+
+    def __init__(self, tmp_path, monkeypatch):
+        self.root = str(tmp_path)
+        self.remote = {}  # path by file name
+        self.local_passes = 0
+        self.downloads = 0
+        self.said = []
+        self.prepared = []
+        self.backtracked = False
+        self.complete = True
+        self.now = 1_000_000
+        self.config = types.SimpleNamespace(offline=False, index_max_age=None, max_retries=3)
+        target = make_target(os.path.join(self.root, "env"))._replace(markers=MARKERS)
+        self.resources = types.SimpleNamespace(
+            config=self.config,
+            target=target,
+            index=LocalIndex(os.path.join(self.root, "sources"), "cpython-3.12"),
+            directory=self.directory,
+            started=self.now,
+        )
+        monkeypatch.setattr(planning, "resolve_locally", self.resolve)
+        monkeypatch.setattr(planning, "download", self.download)
+        monkeypatch.setattr(planning, "time", types.SimpleNamespace(time=lambda: self.now))
+
+    def directory(self, name):
+        path = os.path.join(self.root, f"{name}-{len(os.listdir(self.root))}")
+        os.makedirs(path)
+        return path
+
+    def publish(self, name, version, *, sdist=False, **more):
+        make = make_sdist if sdist else make_wheel
+        path = make(os.path.join(self.root, "remote"), name, version, **more)
+        self.remote[os.path.basename(path)] = path
+        return path
+
+    def plan(self, *requirements, **changes):
+        self.resources.started = self.now
+        return make_plan(self.resources, question(*requirements, **changes), {}, self.prepare, say=self.said.append)
+
+    def prepare(self, archive):
+        self.prepared.append(archive.filename)
+        name, version = name_and_version(archive.filename)
+        return f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode()
+
+    # What stands in for pip
+
+    def resolve(self, python, words, *, page, environ, work):
+        self.local_passes += 1
+        with open(page, encoding="utf-8") as stream:
+            urls = [url.partition("#")[0] for url in re.findall('href="([^"]+)"', stream.read())]
+        candidates = {unquote(url.rsplit("/", 1)[-1]): url for url in urls}
+
+        def describe(filename):
+            with open(url2pathname(urlsplit(candidates[filename]).path) + ".metadata", "rb") as stream:
+                return parse_metadata(stream.read())
+
+        chosen = self.choose(words, candidates, lambda filename: describe(filename)[2])
+        if chosen is None:
+            return Completed(1, "", "ERROR: No matching distribution found\n")
+        items = []
+        for filename in chosen.values():
+            name, version, requires = describe(filename)
+            asked = canonical_name(name) in {canonical_name(Requirement(word).name) for word in words}
+            items.append(Item(name, version, candidates[filename], asked, None, tuple(requires)))
+        return Report(tuple(items), "Would install\n", "")
+
+    def download(self, python, words, **more):
+        self.downloads += 1
+        stage = self.directory("stage")
+
+        def requires(filename):
+            archive = LocalIndex(os.path.join(self.root, "scratch"), "x").add(self.copy(filename, stage))
+            from pip_accel._archives import wheel_metadata
+
+            return parse_metadata(wheel_metadata(archive.path))[2] if filename.endswith(".whl") else []
+
+        chosen = self.choose(words, self.remote, requires)
+        if chosen is None:
+            raise NothingFound("nothing", status=1)
+        files = tuple(self.copy(filename, stage) for filename in chosen.values())
+        return Downloads(files=files, backtracked=self.backtracked, complete=self.complete, yanked=())
+
+    def copy(self, filename, stage):
+        with open(self.remote[filename], "rb") as source, open(os.path.join(stage, filename), "wb") as stream:
+            stream.write(source.read())
+        return os.path.join(stage, filename)
+
+    def choose(self, words, candidates, requires):
+        chosen, waiting = {}, [word for word in words if not word.startswith("--")]
+        while waiting:
+            requirement = Requirement(waiting.pop())
+            name = canonical_name(requirement.name)
+            fitting = [
+                (Version(split[1]), filename)
+                for filename in candidates
+                if (split := name_and_version(filename, name)) and split[0] == name
+                and SpecifierSet(str(requirement.specifier)).contains(split[1])
+            ]  # fmt: skip
+            if not fitting:
+                return None
+            if name not in chosen:
+                chosen[name] = max(fitting)[1]
+                waiting += requires(chosen[name])
+        return chosen
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    return World(tmp_path, monkeypatch)
+
+
+def versions(plan):
+    return {pin.name: pin.version for pin in plan.pins}
+
+
+def test_what_is_not_there_is_fetched(world):
+    world.publish("alpha", "1.0", requires=["beta"])
+    world.publish("beta", "2.0")
+    plan = world.plan("alpha")
+    assert versions(plan) == {"alpha": "1.0", "beta": "2.0"}
+    assert [pin.name for pin in plan.pins] == ["beta", "alpha"]
+    assert {pin.name: pin.requested for pin in plan.pins} == {"alpha": True, "beta": False}
+    assert (plan.online, plan.lasting, plan.learned, plan.output) == (True, True, world.now, "Would install\n")
+    assert all(os.path.isfile(pin.archive.path) and pin.direct_url == "" for pin in plan.pins)
+    assert (world.downloads, world.local_passes) == (1, 1)
+
+
+def test_what_was_learned_answers_without_network(world):
+    world.publish("alpha", "1.0", requires=["beta>=1"])
+    world.publish("beta", "2.0")
+    first = world.plan("alpha")
+    world.publish("alpha", "2.0")
+    world.now += 1000
+    plan = world.plan("alpha")
+    assert plan.pins == first.pins
+    assert (plan.online, plan.learned, plan.lasting) == (False, 1_000_000, True)
+    assert world.downloads == 1
+
+
+def test_an_answer_is_as_old_as_its_oldest_part(world):
+    world.publish("beta", "1.0")
+    world.plan("beta")
+    world.now += 500
+    world.publish("alpha", "1.0", requires=["beta<9"])
+    world.plan("alpha")
+    world.now += 500
+    assert world.plan("alpha", "beta").learned == 1_000_000 + 500
+    assert world.plan("beta").learned == 1_000_000
+
+
+def test_pins_answer_however_old_they_are(world):
+    world.publish("alpha", "1.0")
+    world.plan("alpha==1.0")
+    world.config.index_max_age = 10
+    world.now += 10_000
+    plan = world.plan("alpha==1.0")
+    assert (plan.online, plan.learned) == (False, 0)
+    assert world.downloads == 1
+
+
+def test_an_answer_that_nothing_vouches_for_is_asked_for_again(world):
+    world.publish("alpha", "1.0")
+    world.publish("alpha", "2.0")
+    assert versions(world.plan("alpha==1.0")) == {"alpha": "1.0"}
+    plan = world.plan("alpha")
+    assert (versions(plan), plan.online) == ({"alpha": "2.0"}, True)
+    assert versions(world.plan("alpha==1.0")) == {"alpha": "1.0"}
+    assert world.downloads == 2
+
+
+def test_another_view_does_not_answer(world):
+    world.publish("alpha", "1.0")
+    world.plan("alpha")
+    assert world.plan("alpha", view=VIEW._replace(pre=True)).online
+    assert world.plan("alpha", view=VIEW._replace(places=("https://other/simple", (), (), False))).online
+    assert not world.plan("alpha").online
+    assert world.downloads == 3
+
+
+def test_a_constraint_is_a_clause(world):
+    world.publish("alpha", "1.0")
+    world.plan("alpha", constraints=["alpha<2"])
+    assert world.plan("alpha").online
+    assert not world.plan("alpha", constraints=["alpha<2"]).online
+
+
+def test_a_refresh_asks_the_index(world):
+    world.publish("alpha", "1.0")
+    world.plan("alpha")
+    world.publish("alpha", "2.0")
+    plan = world.plan("alpha", refresh=True)
+    assert (versions(plan), plan.online) == ({"alpha": "2.0"}, True)
+    assert versions(world.plan("alpha")) == {"alpha": "2.0"}
+
+
+@pytest.mark.parametrize(("age", "online"), [(99, False), (100, False), (101, True)])
+def test_an_answer_beyond_its_age_limit_is_asked_for_again(world, age, online):
+    world.publish("alpha", "1.0")
+    world.plan("alpha")
+    world.config.index_max_age = 100
+    world.now += age
+    plan = world.plan("alpha")
+    assert (plan.online, plan.learned) == (online, world.now if online else 1_000_000)
+    if online:
+        assert not world.plan("alpha").online
+
+
+def test_an_answer_of_the_moment_is_not_learned(world):
+    world.publish("alpha", "1.0")
+    world.complete = False
+    plan = world.plan("alpha")
+    assert (versions(plan), plan.lasting) == ({"alpha": "1.0"}, False)
+    world.complete = True
+    world.publish("alpha", "2.0")
+    assert versions(world.plan("alpha")) == {"alpha": "2.0"}
+    assert world.downloads == 2
+
+
+def test_where_pip_tried_candidates_only_the_same_request_relies_on_the_answer(world):
+    world.publish("alpha", "1.0", requires=["beta"])
+    world.publish("beta", "1.0")
+    world.backtracked = True
+    world.plan("alpha")
+    world.backtracked = False
+    assert not world.plan("alpha").online
+    assert world.plan("beta").online
+
+
+def test_sdists_are_prepared_once(world):
+    world.publish("alpha", "1.0", sdist=True)
+    plan = world.plan("alpha")
+    assert plan.pins[0].archive.filename == "alpha-1.0.tar.gz"
+    world.plan("alpha")
+    world.plan("alpha", refresh=True)
+    assert world.prepared == ["alpha-1.0.tar.gz"]
+
+
+def test_what_pip_fails_with_is_passed_on(world):
+    with pytest.raises(NothingFound):
+        world.plan("alpha")
+    assert (world.downloads, world.local_passes) == (1, 0)
+
+
+# Offline
+
+
+def test_offline_never_downloads(world):
+    world.publish("alpha", "1.0")
+    world.config.offline = True
+    with pytest.raises(NothingFound, match="offline = yes"):
+        world.plan("alpha")
+    assert world.downloads == 0
+
+
+@pytest.mark.parametrize("refresh", [False, True])
+def test_offline_answers_as_usual_where_it_can(world, refresh):
+    world.publish("alpha", "1.0")
+    world.plan("alpha")
+    world.config.offline, world.config.index_max_age = True, 10
+    world.now += 10_000
+    plan = world.plan("alpha", refresh=refresh)
+    assert (plan.online, plan.lasting, world.said) == (False, True, [])
+
+
+def test_offline_falls_back_to_all_that_is_there_and_says_so(world):
+    world.publish("alpha", "1.0")
+    world.plan("alpha")
+    world.config.offline = True
+    plan = world.plan("alpha", view=VIEW._replace(pre=True))
+    assert (versions(plan), plan.online, plan.lasting) == ({"alpha": "1.0"}, False, False)
+    assert len(world.said) == 1
+    assert "Offline" in world.said[0]
+    assert world.downloads == 1
+
+
+# What is asked for by path
+
+
+def test_a_wheel_that_pip_found_elsewhere_is_taken_in(world, monkeypatch):
+    path = make_wheel(os.path.join(world.root, "elsewhere"), "alpha", "1.0")
+    direct = {"url": f"file://{path}", "archive_info": {}}
+    item = Item("alpha", "1.0", f"file://{pathname2url(path)}", True, direct, ())
+    monkeypatch.setattr(planning, "resolve_locally", lambda *words, **more: Report((item,), "", ""))
+    (pin,) = world.plan(wheels=(path,)).pins
+    assert pin.direct_url == '{"archive_info": {}, "url": "file://' + path + '"}'
+    assert pin.archive.path.startswith(world.resources.index.root)
+    assert os.path.isfile(path)
+    assert world.downloads == 0
+
+
+@pytest.mark.parametrize(
+    "url", ["https://x/alpha-1.0-py3-none-any.whl", "file:///nonexistent/alpha-1.0-py3-none-any.whl"]
+)
+def test_what_pip_found_in_a_place_that_we_do_not_know_is_left_to_pip(world, monkeypatch, url):
+    item = Item("alpha", "1.0", url, True, {"url": url}, ())
+    monkeypatch.setattr(planning, "resolve_locally", lambda *words, **more: Report((item,), "", ""))
+    path = make_wheel(os.path.join(world.root, "elsewhere"), "alpha", "1.0")
+    with pytest.raises(Unsupported, match="not an archive in the local index"):
+        world.plan(wheels=(path,))
+
+
+# Order and names
+
+
+def item(name, *requires, url=""):
+    return Item(name, "1", url or f"file:///i/{name}-1-py3-none-any.whl", False, None, requires)
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([item("a"), item("b")], ["b", "a"], id="by name, backwards"),
+        pytest.param([item("a", "b"), item("b", "c"), item("c")], ["c", "b", "a"], id="chain"),
+        pytest.param([item("a", "b", "c"), item("b"), item("c", "b")], ["b", "c", "a"], id="longest way counts"),
+        pytest.param([item("A.b", "C_d>1"), item("c-d")], ["c-d", "A.b"], id="spellings"),
+        pytest.param([item("a", "a[x]", "z; extra == 'x'"), item("b")], ["b", "a"], id="requires itself"),
+        pytest.param([item("a", "not-chosen")], ["a"], id="requires what is not installed"),
+    ],
+)
+def test_dependencies_come_before_what_requires_them(items, expected):
+    assert [each.name for each in _in_order(items)] == expected
+    assert [each.name for each in _in_order(items[::-1])] == expected
+
+
+def test_in_a_circle_what_was_asked_for_comes_last():
+    assert [each.name for each in _in_order([item("a", "b"), item("b", "a")])] == ["b", "a"]
+    assert [each.name for each in _in_order([item("b", "a"), item("a", "b")])] == ["a", "b"]
+
+
+def test_many_that_all_require_each_other_are_put_in_order_in_time():
+    names = [f"p{n:02}" for n in range(40)]
+    assert len(_in_order([item(name, *names) for name in names])) == 40
+
+
+def test_names_are_spelled_as_the_first_requirement_spells_them():
+    report = Report(
+        (item("alpha", "Beta_B>=1", "GAMMA"), item("beta-b", url="file:///i/beta_b-1%2Blocal.tar.gz"), item("gamma")),
+        "Processing /i/alpha-1-py3-none-any.whl\n"
+        "Processing /i/beta_b-1+local.tar.gz (from Alpha==1->-r file (line 1))\n"
+        "Requirement already satisfied: gamma in /x (from alpha)\n",
+        "",
+    )
+    assert _spellings(question(spellings={"alpha": "ALPHA"}), report) == {"alpha": "ALPHA", "beta-b": "Beta_B"}
+
+
+def test_the_users_spelling_counts_first():
+    report = Report((item("alpha", "beta"), item("beta")), "Processing /i/beta-1-py3-none-any.whl (from alpha)\n", "")
+    assert _spellings(question(spellings={"beta": "BETA"}), report)["beta"] == "BETA"
+
+
+def test_the_digest_of_a_request_is_that_of_its_content():
+    one = question("a[y,x]>1", constraints=["b<2"])
+    assert roots_digest(one) == roots_digest(question("a[x,y]>1", constraints=["b<2"], refresh=True, python="/x"))
+    for other in (
+        question("a[x]>1", constraints=["b<2"]),
+        question("a[x,y]>2", constraints=["b<2"]),
+        question("a[x,y]>1", constraints=["b<3"]),
+        question("a[x,y]>1", "b<2"),
+        question("a[x,y]>1", constraints=["b<2"], dependencies=False),
+        question("a[x,y]>1", constraints=["b<2"], wheels=("/w.whl",)),
+    ):
+        assert roots_digest(other) != roots_digest(one)
+
+
+def test_metadata_is_parsed_with_its_requirements():
+    text = "Name: Alpha\nVersion: 1.0\nRequires-Dist: b>1\nRequires-Dist: c\n\nRequires-Dist: d\n"
+    assert parse_metadata(text.encode()) == ("Alpha", "1.0", ["b>1", "c"])
