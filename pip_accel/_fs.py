@@ -101,8 +101,12 @@ def remove_tree(path: str) -> None:
     import shutil
 
     outside = os.path.dirname(path)
+    tried: set[str] = set()
 
     def make_writable_and_retry(function: object, name: str, _: object) -> None:
+        if name in tried:
+            return
+        tried.add(name)
         for each in (os.path.dirname(name), name):
             if each != outside and not os.path.islink(each):  # what a link leads to is not ours to change
                 try:
@@ -111,7 +115,7 @@ def remove_tree(path: str) -> None:
                     pass
         try:
             if os.path.isdir(name) and not os.path.islink(name):
-                shutil.rmtree(name, ignore_errors=True)
+                shutil.rmtree(name, onerror=make_writable_and_retry)
             else:
                 os.unlink(name)
         except OSError:
