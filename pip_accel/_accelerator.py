@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pip_accel._resources import Resources
     from pip_accel.config import Config
 
-__all__ = ["Outcome", "PatchedAttribute", "PipAccelerator", "check_target", "install"]
+__all__ = ["Outcome", "PatchedAttribute", "PipAccelerator", "check_target", "install", "running_inside"]
 
 #: Options of pip that say how it reaches an index: they hold for build requirements, too.
 _CONNECTION = (
@@ -217,17 +217,26 @@ def _question(request: Request, view: ViewSettings, python: str | None) -> Quest
         dependencies=not request.no_deps,
         refresh=request.upgrade,
         spellings=_spellings(request),
+        replaced=_replaced(request),
     )
+
+
+def _replaced(request: Request) -> frozenset[str] | None:
+    """Give the names of what pip replaces although it would do; ``None`` if that is everything."""
+    if request.ignore_installed or request.force_reinstall or (request.upgrade and request.upgrade_strategy == "eager"):
+        return None
+    return frozenset(root.name for root in request.requirements) if request.upgrade else frozenset()
 
 
 def _spellings(request: Request) -> dict[str, str]:
     """Give the names of what was asked for, as the user spelled them first."""
+    from pip_accel._names import leading_name
+
     found: dict[str, str] = {}
     for root in request.requirements:
-        text = root.text.strip()
-        end = next((i for i, c in enumerate(text) if not (c.isalnum() or c in "-_.")), len(text))
+        spelling = leading_name(root.text.strip())
         # A wheel given by its path alone has the name that pip reads off the file: the canonical one.
-        found.setdefault(root.name, root.name if root.direct and root.specifier else text[:end])
+        found.setdefault(root.name, root.name if root.direct and root.specifier else spelling)
     return found
 
 
@@ -246,7 +255,7 @@ def _view_settings(request: Request, resources: Resources) -> ViewSettings:
             tuple(dict.fromkeys(_describe_links(link) for link in index.find_links)),
             index.no_index,
         ),
-        target=resources.index.tag,
+        target=f"{resources.index.tag}-{resources.target.version}",
         no_binary=request.format_control.no_binary,
         only_binary=request.format_control.only_binary,
         prefer_binary=request.prefer_binary,
@@ -294,8 +303,7 @@ def _build_environ(request: Request, environ: Mapping[str, str]) -> dict[str, st
 
     It is spoken to by variables only, as words may be seen by every user of the machine.
     """
-    result = {name: value for name, value in environ.items() if not name.startswith("PIP_") or name == "PIP_PYTHON"}
-    result.pop("PIP_PYTHON", None)
+    result = {name: value for name, value in environ.items() if not name.startswith("PIP_")}
     result["PIP_CONFIG_FILE"] = os.devnull
     for dest, variable in _CONNECTION:
         value = request.options.get(dest)

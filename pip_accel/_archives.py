@@ -21,12 +21,14 @@ from pip_accel.exceptions import UnsafeArchive, Unsupported
 
 __all__ = [
     "MANIFEST_NAME",
+    "SCHEMES",
     "Contents",
     "Entry",
     "check_member_name",
     "is_whole",
     "parse_entry_points",
     "read_bdist",
+    "read_headers",
     "read_manifest",
     "read_wheel",
     "record_digest",
@@ -35,7 +37,7 @@ __all__ = [
 ]
 
 MANIFEST_NAME = "PIP-ACCEL-MANIFEST.json"
-_SCHEMES = frozenset(("purelib", "platlib", "headers", "scripts", "data"))
+SCHEMES = frozenset(("purelib", "platlib", "headers", "scripts", "data"))
 _WRITTEN_AT_INSTALLATION = frozenset(("RECORD", "INSTALLER"))
 #: What :mod:`zipfile` raises for a file that is damaged, encrypted or compressed in a way that Python does not know.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
@@ -145,8 +147,8 @@ def read_wheel(path: str) -> tuple[Contents, zipfile.ZipFile]:
         raise Unsupported("{path} is not a wheel that can be read", path=path) from error
     try:
         dist_info = _find_dist_info(archive, path)
-        wheel = _headers(archive.read(f"{dist_info}/WHEEL"))
-        metadata = _headers(archive.read(f"{dist_info}/METADATA"))
+        wheel = read_headers(archive.read(f"{dist_info}/WHEEL"))
+        metadata = read_headers(archive.read(f"{dist_info}/METADATA"))
         name, version = metadata["name"], metadata["version"]
         names = set(archive.namelist())
         points = f"{dist_info}/entry_points.txt"
@@ -179,7 +181,7 @@ def _wheel_entries(
             continue
         if rest and top.endswith(".data"):
             scheme, _, name = rest.partition("/")
-            if scheme not in _SCHEMES or not name:
+            if scheme not in SCHEMES or not name:
                 raise Unsupported("{path} has the file {name}, which belongs to no known scheme", path=path, name=rest)
             if scheme == "scripts" and _is_wrapper(name, wrappers):
                 continue
@@ -209,7 +211,7 @@ def _is_wrapper(name: str, launchers: set[str]) -> bool:
     return base in launchers
 
 
-def _headers(data: bytes) -> dict[str, str]:
+def read_headers(data: bytes) -> dict[str, str]:
     """Give the first value of each header, names in lower case."""
     found: dict[str, str] = {}
     for line in data.decode("utf-8", "replace").splitlines():
@@ -347,7 +349,7 @@ def _bdist_entries(archive: tarfile.TarFile, path: str, rows: list[list[Any]]) -
             stream = archive.extractfile(member) if member is not None and member.isreg() else None
             data = stream.read() if stream is not None else b""
             wrong = stream is None or member is None or member.name != name or len(data) != size
-            if wrong or scheme not in _SCHEMES or record_digest(data) != digest:
+            if wrong or scheme not in SCHEMES or record_digest(data) != digest:
                 raise UnsafeArchive("{path} is damaged: {name} is not what its manifest says.", path=path, name=name)
             yield Entry(scheme, check_member_name(relative, path), executable, script, digest, data)
         # To its end, where gzip has the checksum over all of it, the manifest included.

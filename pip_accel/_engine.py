@@ -16,7 +16,7 @@ from pip_accel import _fs
 from pip_accel._index import ViewSettings, digest_of
 from pip_accel._install.link import find_damage
 from pip_accel._values import Archive, Pin, Tree
-from pip_accel.exceptions import BuildFailed, PipFailed
+from pip_accel.exceptions import BuildFailed, PipFailed, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pip_accel._plan.planning import Plan, Question
     from pip_accel._resources import Resources
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "order_view"]
 
 _DEPTH = "PIP_ACCEL_BUILD_DEPTH"
 _DEEPEST = 8  # build requirements of build requirements of …: nobody needs that many
@@ -37,6 +37,7 @@ class Engine:
     :param view: the settings under which build requirements are looked for: the user's, without format control.
     :param build_environ: for the pip that plans build requirements.
     :param say: is told what a user should know.
+    :param chain: digests of the sdists whose builds wait for this.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Engine:
         view: ViewSettings,
         build_environ: Mapping[str, str],
         say: Callable[[str], None],
+        chain: tuple[str, ...] = (),
     ) -> None:
         self.resources = resources
         self._view = view
@@ -53,6 +55,7 @@ class Engine:
         self._plans: dict[tuple[str, ...], tuple[Pin, ...]] = {}
         self._planning = threading.RLock()
         self._building = threading.local()
+        self._chain = chain
         self._builder: Builder | None = None
         self.online = False  #: whether an index was asked for build requirements
 
@@ -93,10 +96,11 @@ class Engine:
         except PipFailed as error:
             from pip_accel._prepare import FAILURE
 
-            said = _fs.read_text(os.path.join(spool, FAILURE))
-            if said is None:
+            failure = _fs.read_text(os.path.join(spool, FAILURE))
+            if failure is None:
                 raise
-            raise BuildFailed("{said}", said=said) from error
+            kind, said = json.loads(failure)
+            raise (Unsupported if kind == Unsupported.__name__ else BuildFailed)("{said}", said=said) from error
 
     def plan_requirements(self, requires: Sequence[str]) -> tuple[Pin, ...]:
         """Give the pins that satisfy build requirements, dependencies first."""
@@ -122,6 +126,8 @@ class Engine:
             except InvalidRequirement as error:
                 message = "The build requirement {requirement!r} is not valid: {error}"
                 raise BuildFailed(message, requirement=text, error=error) from error
+            if requirement.url:
+                raise Unsupported("The build requirement {requirement} is a URL", requirement=text)
             marker = str(requirement.marker) if requirement.marker is not None else ""
             extras = frozenset(canonical_name(extra) for extra in requirement.extras)
             roots.append(Demand(canonical_name(requirement.name), extras, str(requirement.specifier), marker))
@@ -136,6 +142,7 @@ class Engine:
             dependencies=True,
             refresh=False,
             spellings={},
+            replaced=None,
         )
         pins = self._close(question)
         if pins is None:
@@ -198,20 +205,17 @@ class Engine:
         if self.resources.config.index_max_age is not None:
             return None
         text = _fs.read_text(self._memo(requires))
-        try:
-            rows = json.loads(text) if text else None
-        except ValueError:
-            rows = None
-        if not rows:
-            return None
         pins = []
-        for name, version, filename, sha256, state in rows:
-            archive = self.resources.index.locate(sha256, filename)
-            if not os.path.exists(archive.path) or self._state(name) != state:
-                return None
-            self.resources.index.touch(archive)
-            pins.append(Pin(name, version, archive, False, ""))
-        return tuple(pins)
+        try:
+            for name, version, filename, sha256, state in json.loads(text or "[]"):
+                archive = self.resources.index.locate(sha256, filename)
+                if not os.path.exists(archive.path) or self._state(name) != state:
+                    return None
+                self.resources.index.touch(archive)
+                pins.append(Pin(name, version, archive, False, ""))
+        except (ValueError, TypeError, AttributeError):  # cut short by a full disk, or written by another release
+            return None
+        return tuple(pins) or None
 
     def _state(self, name: str) -> list[int]:
         from pip_accel._names import canonical_name
@@ -233,6 +237,7 @@ class Engine:
             "spool": spool,
             "temporary": self.resources.temporary,
             "started": self.resources.started,
+            "chain": getattr(self._building, "chain", self._chain),
             "python": self.resources.python,
             "target": self.resources.target,
             "view": [*self._view[:2], *map(sorted, self._view[2:4]), *self._view[4:6]],
@@ -242,8 +247,7 @@ class Engine:
             "data-directory": self.resources.config.data_directory,
         }
         path = os.path.join(spool, "order.json")
-        _fs.write_file(path, json.dumps(order))
-        os.chmod(path, 0o600)
+        _fs.write_file(path, json.dumps(order), mode=0o600)
         shim = os.path.join(package, "_build", "shim")
         before = environ.get("PYTHONPATH")
         return {
@@ -281,7 +285,8 @@ class Engine:
         built = dict(zip((pin.archive.sha256 for pin in sdists), self._obtain(sdists), strict=True))
         archives = [built.get(pin.archive.sha256, pin.archive) for pin in pins]
         store = self.resources.store
-        found: dict[str, Tree | None] = {}
+        found: dict[str, Tree] = {}
+        missing: dict[str, Archive] = {}
         for archive in archives:
             tree = store.find(archive.sha256)
             if tree is not None:
@@ -291,23 +296,25 @@ class Engine:
                     self._say(f"{tree.name} {tree.version} is unpacked anew: {edited}")
                     store.discard(archive.sha256)
                     tree = None
-            found[archive.sha256] = tree
-        missing = list({archive.sha256: archive for archive in archives if found[archive.sha256] is None}.values())
-        if missing:
-            for archive, tree in zip(missing, store.add(missing), strict=True):
+            if tree is not None:
                 found[archive.sha256] = tree
-        return [tree for archive in archives if (tree := found[archive.sha256]) is not None]
+            else:
+                missing[archive.sha256] = archive
+        for archive in missing.values():
+            if archive.filename.endswith(".whl"):
+                self.resources.index.check(archive)
+        if missing:
+            found.update(zip(missing, store.add(list(missing.values())), strict=True))
+        return [found[archive.sha256] for archive in archives]
 
     def _obtain(self, pins: Sequence[Pin]) -> list[Archive]:
         """Give the built form of sdists, several at a time."""
         if not pins:
             return []
-        from concurrent.futures import ThreadPoolExecutor
-
-        from pip_accel._process import end_all
+        from pip_accel._process import in_parallel
 
         builder = self.builder
-        chain: tuple[str, ...] = getattr(self._building, "chain", ())
+        chain: tuple[str, ...] = getattr(self._building, "chain", self._chain)
 
         def obtain(pin: Pin) -> Archive:
             if pin.archive.sha256 in chain:
@@ -320,16 +327,7 @@ class Engine:
 
         if len(pins) == 1 or chain:  # inside of a build the others keep the cores busy
             return [obtain(pin) for pin in pins]
-        pool = ThreadPoolExecutor(self.resources.jobs)
-        try:
-            futures = [pool.submit(obtain, pin) for pin in pins]
-            return [future.result() for future in futures]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            end_all()
-            raise
-        finally:
-            pool.shutdown(wait=True)
+        return in_parallel(obtain, pins, self.resources.jobs)
 
 
 def order_view(value: Sequence[Any]) -> ViewSettings:

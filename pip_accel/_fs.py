@@ -44,15 +44,15 @@ def make_directory(path: str) -> None:
             raise
 
 
-def write_file(path: str, content: bytes | str) -> None:
+def write_file(path: str, content: bytes | str, *, mode: int = 0o644) -> None:
     """Write a whole file at once: readers see the old content or the new one. Missing directories are made."""
     data = content.encode("utf-8") if isinstance(content, str) else content
     temporary = unique_name(path)
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileNotFoundError:
         make_directory(os.path.dirname(path))
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)

@@ -20,8 +20,9 @@ from urllib.request import pathname2url
 from pip_accel import _fs
 from pip_accel._names import canonical_name, canonical_version, split_sdist_name, split_wheel_name
 from pip_accel._values import Archive
+from pip_accel.exceptions import Unsupported
 
-__all__ = ["Known", "LocalIndex", "ViewSettings", "digest_of"]
+__all__ = ["Known", "LocalIndex", "ViewSettings", "digest_of", "name_and_version"]
 
 
 def digest_of(value: Any) -> str:
@@ -112,6 +113,15 @@ class LocalIndex:
         except OSError:
             pass
 
+    def check(self, archive: Archive) -> None:
+        """See that an archive still is what its name says; what is damaged goes.
+
+        :raises Unsupported: it is damaged. The next run fetches it again.
+        """
+        if _fs.hash_file(archive.path) != archive.sha256:
+            os.unlink(archive.path)
+            raise Unsupported("{path} was damaged, and is removed", path=archive.path)
+
     # Metadata
 
     def _facts_directory(self, archive: Archive) -> str:
@@ -190,7 +200,7 @@ class LocalIndex:
     # Pages
 
     def archives_in_view(self, view: str, project: str) -> list[Archive]:
-        """Give the archives that a view has of a project and that are still there with their metadata."""
+        """Give the archives that a view has of a project and that are still there."""
         found = []
         value = self.read_view(view, project)
         for sha256, filename in value["archives"].items():

@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["WheelName", "canonical_name", "canonical_version", "is_archive", "split_sdist_name", "split_wheel_name"]
+__all__ = [
+    "WheelName",
+    "canonical_name",
+    "canonical_version",
+    "is_archive",
+    "leading_name",
+    "split_sdist_name",
+    "split_wheel_name",
+]
 
 _SDIST_EXTENSIONS = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".tar")
 _WHEEL_EXTENSION = ".whl"
@@ -27,6 +35,12 @@ def canonical_name(name: str) -> str:
     while "--" in name:
         name = name.replace("--", "-")
     return name
+
+
+def leading_name(requirement: str) -> str:
+    """Give the name that a requirement (PEP 508) begins with, as it is spelled."""
+    end = next((i for i, c in enumerate(requirement) if not (c.isalnum() or c in "-_.")), len(requirement))
+    return requirement[:end]
 
 
 def canonical_version(version: str) -> str:

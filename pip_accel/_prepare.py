@@ -36,7 +36,7 @@ def main(order_path: str, source: str, directory: str) -> int:
     try:
         dist_info, facts = _prepare(order, source, directory)
     except PipAcceleratorError as error:
-        _fs.write_file(os.path.join(order["spool"], FAILURE), str(error))
+        _fs.write_file(os.path.join(order["spool"], FAILURE), json.dumps([type(error).__name__, str(error)]))
         print(error, file=sys.stderr)
         return 1
     with open(os.path.join(dist_info, "METADATA"), "rb") as binary:
@@ -81,9 +81,12 @@ def _prepare(order: dict[str, Any], source: str, directory: str) -> tuple[str, d
     resources = Resources(config, target, order["python"], order["environ"], order["temporary"])
     resources.started = order["started"]
     view = order_view(order["view"])
-    engine = Engine(resources, view, order["build-environ"], lambda text: None)
+    engine = Engine(resources, view, order["build-environ"], lambda text: None, tuple(order["chain"]))
     label = re.sub(r"_[0-9a-f]{32}$", "", os.path.basename(source))  # pip's directory: the name, and a random number
-    return engine.builder.prepare(source, label, directory)
+    try:
+        return engine.builder.prepare(source, label, directory)
+    finally:
+        resources.close()
 
 
 def _name_and_version(metadata: bytes) -> tuple[str, str]:

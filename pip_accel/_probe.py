@@ -53,6 +53,7 @@ def probe() -> dict[str, Any]:
         "path": [os.path.abspath(each) for each in sys.path if each and os.path.isdir(each)],
         "virtual": virtual,
         "externally_managed": marker if not virtual and os.path.isfile(marker) else "",
+        "compiler": sysconfig.get_config_var("CC") or "",
         "markers": _markers(),
     }
 

@@ -6,14 +6,22 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
-__all__ = ["Completed", "end_all", "pass_through", "run", "stay_in_group"]
+__all__ = ["Completed", "Ended", "in_parallel", "pass_through", "run", "stay_in_group"]
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 _GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 _running: set[subprocess.Popen[str]] = set()
 _own_groups = True  # whether each program gets a process group of its own
+_ending = False  # whether nothing may be started any more
+
+
+class Ended(BaseException):
+    """A program was ended, or not started, as another thread failed or was interrupted. No error of its own."""
 
 
 class Completed(NamedTuple):
@@ -39,7 +47,10 @@ def run(
 
     :param merge: give standard error as part of ``output``, in the order of printing.
     :raises OSError: the program cannot be started.
+    :raises Ended: nothing is to go on.
     """
+    if _ending:
+        raise Ended
     process = subprocess.Popen(
         list(command),
         cwd=cwd,
@@ -59,6 +70,8 @@ def run(
         raise
     finally:
         _running.discard(process)
+    if _ending:
+        raise Ended
     return Completed(process.returncode, output, errors or "")
 
 
@@ -76,8 +89,38 @@ def _end(process: subprocess.Popen[str]) -> None:
             stream.close()
 
 
-def end_all() -> None:
-    """End every program that some thread waits for: that thread then sees a failure."""
+def in_parallel(function: Callable[[_Item], _Result], items: Sequence[_Item], jobs: int) -> list[_Result]:
+    """Apply a function to items, several at a time; give the results in their order.
+
+    When one fails, or we are interrupted, the programs that the others wait for are ended, and no more are started.
+
+    :raises BaseException: the first failure.
+    """
+    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
+    global _ending
+    pool = ThreadPoolExecutor(jobs)
+    futures = [pool.submit(function, item) for item in items]
+    try:
+        wait(futures, return_when=FIRST_EXCEPTION)
+        for future in futures:
+            error = future.exception() if future.done() else None
+            if error is not None:
+                raise error
+        return [future.result() for future in futures]
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        _ending = True
+        while not all(future.done() for future in futures):
+            _end_running()
+        raise
+    finally:
+        pool.shutdown(wait=True)
+        _ending = False
+
+
+def _end_running() -> None:
+    """End every program that some thread waits for."""
     for process in list(_running):
         _signal(process, signal.SIGTERM)
     deadline = time.monotonic() + _GRACE
@@ -87,6 +130,7 @@ def end_all() -> None:
         except subprocess.TimeoutExpired:
             pass
         _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+    time.sleep(0.01)  # for the threads to notice
 
 
 def stay_in_group() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 import sys
@@ -48,15 +49,28 @@ class Resources:
         by_hash = bool(environ.get("SOURCE_DATE_EPOCH"))
         trees = os.path.join(config.data_directory, "trees")
         self.store = Store(trees, target, umask=self.umask, jobs=self.jobs, by_hash=by_hash)
-        self._count = 0
+        self._elsewhere: list[str] = []
+        self._count = itertools.count(1)
         self._template: str | None = None
 
     def directory(self, name: str) -> str:
         """Make a new directory below the temporary root."""
-        self._count += 1
-        path = os.path.join(self.temporary, f"{name}-{self._count}-{os.getpid()}")
-        os.makedirs(path, mode=0o700)
+        path = os.path.join(self.temporary, f"{name}{next(self._count)}-{os.getpid()}")
+        os.mkdir(path, 0o700)
         return path
+
+    def short_directory(self) -> str:
+        """Make a temporary directory with a short path; it goes with the run, but not if that is killed."""
+        import tempfile
+
+        path = tempfile.mkdtemp(prefix="pip-accel-")
+        self._elsewhere.append(path)
+        return path
+
+    def close(self) -> None:
+        """Remove what is temporary and lies elsewhere."""
+        while self._elsewhere:
+            _fs.remove_tree(self._elsewhere.pop())
 
     @property
     def template(self) -> str:
@@ -124,15 +138,17 @@ def open_resources(
         raise DataDirectoryError("{error} pip does this run alone.", error=error) from error
     root = os.path.join(config.data_directory, "tmp")
     _sweep(root)
-    name = f"{os.getpid()}-{os.urandom(4).hex()}"
+    name = os.urandom(4).hex()
     temporary = os.path.join(root, f"run-{name}")
     nascent = os.path.join(root, f"new-{name}")
     os.mkdir(nascent, 0o700)
     holder = _fs.try_lock(os.path.join(nascent, "lock"))
     os.rename(nascent, temporary)  # only now do other runs look for its lock
+    resources = Resources(config, target, python, environ, temporary)
     try:
-        yield Resources(config, target, python, environ, temporary)
+        yield resources
     finally:
+        resources.close()
         if holder is not None:
             os.close(holder)
         _fs.remove_tree(temporary)

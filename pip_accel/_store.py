@@ -159,9 +159,7 @@ class Store:
 
     def _compile(self, trees: Iterable[Tree]) -> set[str]:
         """Make the byte code of trees, over all cores; give the files that were made."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        from pip_accel._process import run
+        from pip_accel._process import in_parallel, run
 
         tasks = []
         for tree in trees:
@@ -178,11 +176,11 @@ class Store:
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_compile.py")
 
         def compile_slice(part: list[list[str]]) -> str:
-            command = [self.target.python, "-I", "-W", "ignore", script]
+            # Without site: what a .pth file prints is not for us.
+            command = [self.target.python, "-I", "-S", "-W", "ignore", script]
             return run(command, text=json.dumps(part)).output
 
-        with ThreadPoolExecutor(self.jobs) as pool:
-            outputs = list(pool.map(compile_slice, [part for part in slices if part]))
+        outputs = in_parallel(compile_slice, [part for part in slices if part], self.jobs)
         return {json.loads(line) for output in outputs for line in output.splitlines()}
 
     def _byte_code_path(self, path: str) -> str:

@@ -37,6 +37,7 @@ class Target(NamedTuple):
     path: tuple[str, ...]  #: directories on its ``sys.path`` that can hold distributions
     virtual: bool  #: whether it is a virtual environment
     externally_managed: str  #: path of its ``EXTERNALLY-MANAGED`` file, empty if there is none
+    compiler: str = ""  #: the command that compiles its extensions, as it was configured
     markers: tuple[tuple[str, str], ...] = ()  #: the values of environment markers (PEP 508), ``("os_name", "posix")``
 
 

@@ -56,7 +56,7 @@ _OUT_OF_SPACE = ("No space left on device", "Disk quota exceeded")
 
 
 class _Terminated(BaseException):
-    """SIGTERM came."""
+    """A signal came that ends programs; the argument is its number."""
 
 
 def main() -> None:
@@ -74,8 +74,8 @@ def _run(words: Sequence[str], environ: Mapping[str, str]) -> int:
     except KeyboardInterrupt:
         print("ERROR: Operation cancelled by user", file=sys.stderr)
         return 1
-    except _Terminated:
-        return 128 + signal.SIGTERM
+    except _Terminated as error:
+        return 128 + int(error.args[0])
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains when it ends
         return 1
@@ -137,7 +137,7 @@ def _install(words: Sequence[str], environ: Mapping[str, str], config: Config) -
     if request.python is None:
         validate_environment(environ)
     try:
-        with _sigterm_raises():
+        with _signals_raise():
             return _install_into(find_target(request.python), request, environ, config, messages)
     except DataDirectoryError as error:
         messages.warning(str(error))
@@ -303,18 +303,21 @@ def _name_and_version(installed: Installed) -> tuple[str, str]:
 
 
 @contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does: everything is undone on the way out."""
+def _signals_raise() -> Iterator[None]:
+    """Let SIGTERM, and SIGHUP unless it is ignored, end a run as Ctrl-C does: all is undone on the way out."""
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        raise _Terminated
+        raise _Terminated(number)
 
+    previous = {}
     try:
-        previous = signal.signal(signal.SIGTERM, terminate)
+        for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+            if number not in previous and signal.getsignal(number) != signal.SIG_IGN:
+                previous[number] = signal.signal(number, terminate)
     except ValueError:  # not in the main thread
-        yield
-        return
+        pass
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -13,7 +13,7 @@ from pip_accel._build.hooks import Backend
 from pip_accel._build.key import identify_compiler, key_digest, make_key
 from pip_accel._build.source import BuildSystem, read_build_system, static_metadata, unpack_sdist
 from pip_accel._build.transform import read_dumb, with_digests
-from pip_accel._names import canonical_name
+from pip_accel._names import canonical_name, canonical_version
 from pip_accel._process import run
 from pip_accel._values import Archive, Pin, Tree
 from pip_accel.exceptions import BinaryDistributionError, BuildFailed, PipAcceleratorError
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from pip_accel.caches import CacheManager
 
 __all__ = ["Builder", "Buildable"]
+
+
+_LONG = 64  # characters
 
 
 class Buildable(NamedTuple):
@@ -107,11 +110,11 @@ class Builder:
             found = self._find(self._buildable(pin, facts))
             if found is not None:
                 return found
-        locks = self._resources.place("locks")
-        _fs.make_directory(locks)
-        lock = os.path.join(locks, f"{pin.archive.sha256}-{self._resources.index.tag}")
-        with _fs.lock_file(lock):
-            return self._build_once(pin)
+        work = self._resources.directory("build")
+        try:
+            return self._build_once(pin, work)
+        finally:
+            _fs.remove_tree(work)
 
     def _find(self, buildable: Buildable) -> Archive | None:
         for path in self._caches.candidates(buildable):
@@ -124,7 +127,7 @@ class Builder:
     def _buildable(self, pin: Pin, facts: Mapping[str, Any]) -> Buildable:
         config = self._resources.config
         if self._compiler is None:
-            self._compiler = identify_compiler(self._resources.environ)
+            self._compiler = identify_compiler(self._resources.environ, self._resources.target.compiler)
         requires, dynamic = facts["requires"], facts["dynamic"]
         requirements = (*self._plan(tuple(requires)), *self._beyond(requires, dynamic))
         key = make_key(
@@ -139,44 +142,42 @@ class Builder:
         )
         return Buildable(key, self._resources.index.tag)
 
-    def _build_once(self, pin: Pin) -> Archive:
-        """Build, unless another process did so while we waited for it."""
+    def _build_once(self, pin: Pin, work: str) -> Archive:
+        """Build, unless another process does so meanwhile. Nothing is planned while the lock is held: plans may build."""
         label = f"{pin.name} {pin.version}"
-        index = self._resources.index
-        work = self._resources.directory("build")
-        try:
-            source = unpack_sdist(pin.archive.path, os.path.join(work, "tree"))
-            system = read_build_system(source)
-            place = self._workplace(source, system, work)
-            facts = index.build_facts(pin.archive)
-            if facts is None:
-                facts = _facts(system, Backend(source, system, place.environment, label).requires())
-                index.set_build_facts(pin.archive, facts)
-            buildable = self._buildable(pin, facts)
+        self._resources.index.check(pin.archive)
+        source = unpack_sdist(pin.archive.path, os.path.join(work, "tree"))
+        system = read_build_system(source)
+        place = self._workplace(source, system, work)
+        # Asked anew for each build, as it may depend on what the machine has; what is kept only finds results.
+        facts = _facts(system, Backend(source, system, place.environment, label).requires())
+        self._resources.index.set_build_facts(pin.archive, facts)
+        buildable = self._buildable(pin, facts)
+        self._fill(place.environment, self._beyond(system.requires, facts["dynamic"]))
+        locks = self._resources.place("locks")
+        _fs.make_directory(locks)
+        with _fs.lock_file(os.path.join(locks, key_digest(buildable.cache_key))):
             found = self._find(buildable)
             if found is not None:
                 return found
-            self._fill(place.environment, self._beyond(system.requires, facts["dynamic"]))
             path = self._build(place, label, buildable)
             with open(path, "rb") as stream:
                 self._caches.put(buildable, stream)
-            self.built.append(label)
-            found = self._find(buildable)
-            if found is not None:
-                return found
-            # No cache took it: it lives as long as this run.
-            kept = os.path.join(self._resources.directory("built"), os.path.basename(path))
-            os.rename(path, kept)
-            return Archive(kept, os.path.basename(kept), _fs.hash_file(kept))
-        finally:
-            _fs.remove_tree(work)
+        self.built.append(label)
+        found = self._find(buildable)
+        if found is not None:
+            return found
+        # No cache took it: it lives as long as this run.
+        kept = os.path.join(self._resources.directory("built"), os.path.basename(path))
+        os.rename(path, kept)
+        return Archive(kept, os.path.basename(kept), _fs.hash_file(kept))
 
     def _workplace(self, source: str, system: BuildSystem, work: str) -> _Workplace:
         """Make the build environment of a source tree, with the requirements that are known beforehand."""
         resources = self._resources
-        environment = make_environment(
-            os.path.join(work, "env"), resources.target, resources.environ, os.path.join(work, "tmp")
-        )
+        # Sockets have to fit into 108 characters, and builds make some there.
+        temporary = os.path.join(work, "tmp") if len(work) < _LONG else resources.short_directory()
+        environment = make_environment(os.path.join(work, "env"), resources.target, resources.environ, temporary)
         self._fill(environment, self._plan(tuple(system.requires)))
         return _Workplace(source, system, environment, work)
 
@@ -218,10 +219,9 @@ class Builder:
             fill_environment(environment, self._unpack(pins), self._resources.template, self._resources.umask)
 
     def _build(self, place: _Workplace, label: str, buildable: Buildable) -> str:
-        if place.system.legacy:
+        if place.system.legacy and not _mentions_wheels(place.source):
             try:
-                contents = self._build_dumb(place, label)
-                return self._write(contents, place.directory, buildable)
+                return self._write(self._build_dumb(place, label), place.directory, label, buildable)
             except PipAcceleratorError:
                 # It may well build as a wheel, which is what pip would have installed. If not, that error is the one.
                 pass
@@ -230,7 +230,7 @@ class Builder:
         os.makedirs(output)
         contents, opened = read_wheel(backend.wheel(output))
         with opened:
-            return self._write(contents, place.directory, buildable)
+            return self._write(contents, place.directory, label, buildable)
 
     def _build_dumb(self, place: _Workplace, label: str) -> Contents:
         """Build a project that has only a ``setup.py`` with ``bdist_dumb``."""
@@ -245,20 +245,32 @@ class Builder:
         files = os.listdir(payload)
         if len(files) != 1:
             raise BinaryDistributionError("bdist_dumb of {label} left {count} files", label=label, count=len(files))
-        return read_dumb(os.path.join(payload, files[0]), metadata, place.environment.target.prefix)
+        return read_dumb(os.path.join(payload, files[0]), metadata)
 
-    def _write(self, contents: Contents, directory: str, buildable: Buildable) -> str:
+    def _write(self, contents: Contents, directory: str, label: str, buildable: Buildable) -> str:
+        key = buildable.cache_key
+        built = canonical_name(contents.name), canonical_version(contents.version)
+        if built != (key["name"], key["version"]):
+            raise BuildFailed(
+                "The build of {label} gave {name} {version}", label=label, name=contents.name, version=contents.version
+            )
         path = os.path.join(directory, "result.tar.gz")
         with open(path, "wb") as stream:
             write_bdist(
                 with_digests(contents),
                 stream,
-                key=dict(buildable.cache_key),
-                key_digest=key_digest(buildable.cache_key),
-                revision=buildable.cache_key["revision"],
-                version=buildable.cache_key["python"][1],
+                key=dict(key),
+                key_digest=key_digest(key),
+                revision=key["revision"],
+                version=key["python"][1],
             )
         return path
+
+
+def _mentions_wheels(source: str) -> bool:
+    """Whether a setup script has something to do with the building of wheels that bdist_dumb would not do."""
+    with open(os.path.join(source, "setup.py"), "rb") as stream:
+        return b"bdist_wheel" in stream.read()
 
 
 def _facts(system: BuildSystem, dynamic: Sequence[str]) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
 
+import pyproject_hooks
 from pyproject_hooks import BackendUnavailable, BuildBackendHookCaller, HookMissing
 
 from pip_accel._build.environment import BuildEnvironment
@@ -14,6 +16,10 @@ from pip_accel._process import run
 from pip_accel.exceptions import BuildFailed, NoBuildOutput
 
 __all__ = ["Backend"]
+
+# What a backend warns of is part of the build's output. Newer releases raise it again here, where pip says nothing.
+if hasattr(pyproject_hooks, "BuildBackendWarning"):
+    warnings.filterwarnings("ignore", category=pyproject_hooks.BuildBackendWarning)
 
 
 class Backend:

@@ -12,12 +12,15 @@ from typing import Any
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._values import Pin, Target
 
-__all__ = ["cache_filename", "key_digest", "make_key"]
+__all__ = ["cache_filename", "identify_compiler", "key_digest", "make_key"]
 
 #: Variables that compilers and build backends read.
 _VARIABLES = frozenset(
     ("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "LDSHARED", "ARCHFLAGS", "RUSTFLAGS", "CMAKE_ARGS")
-) | frozenset(("PKG_CONFIG_PATH", "SOURCE_DATE_EPOCH", "SETUPTOOLS_EXT_SUFFIX", "DISTUTILS_DEBUG"))
+) | frozenset(
+    ("AR", "OPT", "CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH", "MACOSX_DEPLOYMENT_TARGET")
+) | frozenset(("_PYTHON_HOST_PLATFORM", "PKG_CONFIG_PATH", "SOURCE_DATE_EPOCH", "SETUPTOOLS_EXT_SUFFIX", "DISTUTILS_DEBUG"))
+_SECRETS = ("_TOKEN", "_PASSWORD", "_SECRET", "_KEY")
 _PREFIXES = ("CARGO_", "SETUPTOOLS_SCM_", "CMAKE_", "SKBUILD_", "MESON_")
 
 
@@ -49,10 +52,11 @@ def make_key(
         "config-settings": {},
         "build-constraints": [],
         "build-requirements": sorted(each.archive.sha256 for each in requirements),
+        # Other values than those of compilers go in as digests: keys stand in the clear in archives that are shared.
         "variables": {
-            key: value
+            key: value if key in _VARIABLES else hashlib.sha256(os.fsencode(value)).hexdigest()
             for key, value in sorted(environ.items())
-            if key in _VARIABLES or key in wanted or key.startswith(_PREFIXES) or key.startswith(own)
+            if key in _VARIABLES or key in wanted or (key.startswith((*_PREFIXES, own)) and not key.endswith(_SECRETS))
         },
         "compiler": compiler,
         "salt": salt,
@@ -71,7 +75,7 @@ def cache_filename(key: Mapping[str, Any], tag: str) -> str:
     return f"v{key['revision']}/{name}/{name}-{version}-{tag}-{key_digest(key)[:32]}.tar.gz"
 
 
-def identify_compiler(environ: Mapping[str, str]) -> str:
+def identify_compiler(environ: Mapping[str, str], usual: str) -> str:
     """Name the C compiler that a build would find, with its version; empty if there is none.
 
     Without one, optional extensions are silently left out: the result is another one.
@@ -81,7 +85,7 @@ def identify_compiler(environ: Mapping[str, str]) -> str:
     from pip_accel._process import run
 
     try:
-        words = shlex.split(environ.get("CC", "")) or ["cc"]
+        words = shlex.split(environ.get("CC", "") or usual) or ["cc"]
     except ValueError:  # no shell would understand it, and so no build
         return ""
     program = shutil.which(words[0], path=environ.get("PATH"))

@@ -108,13 +108,13 @@ def _write(write: Write) -> None:
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """Let SIGINT and SIGTERM wait until the end; both are of no concern to other threads than the main one."""
+    """Let SIGINT, SIGTERM and SIGHUP wait until the end; they are of no concern to other threads than the main one."""
     import signal
 
     arrived: list[int] = []
     handlers = {}
     try:
-        for each in (signal.SIGINT, signal.SIGTERM):
+        for each in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
             handlers[each] = signal.signal(each, lambda number, _: arrived.append(number))
     except ValueError:  # not the main thread
         pass

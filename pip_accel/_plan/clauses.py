@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from pip_accel._index import Known
-from pip_accel._names import canonical_name, canonical_version
+from pip_accel._names import canonical_name, canonical_version, leading_name
 
 __all__ = [
     "Demand",
@@ -18,8 +18,10 @@ __all__ = [
     "applies",
     "collect_clauses",
     "is_pinned",
+    "names_by_url",
     "newest_winner",
     "required_names",
+    "satisfies",
     "vouching",
 ]
 
@@ -84,6 +86,34 @@ def collect_clauses(
         if constraint.name in clauses and applies(constraint.marker, markers):
             clauses[constraint.name] |= _split(constraint.specifier)
     return {name: frozenset(found) for name, found in clauses.items()}
+
+
+def names_by_url(chosen: Mapping[str, Metadata]) -> set[str]:
+    """Give the canonical names that some distribution requires by URL: where those came from says nothing of others."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    found = set()
+    for metadata in chosen.values():
+        for text in metadata.requires:
+            if "@" in text:
+                try:
+                    requirement = Requirement(text)
+                except InvalidRequirement:
+                    continue
+                if requirement.url:
+                    found.add(canonical_name(requirement.name))
+    return found
+
+
+def satisfies(version: str, clauses: Iterable[str]) -> bool:
+    """Whether a version is one that all the clauses allow, pre-releases included."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.version import InvalidVersion
+
+    try:
+        return SpecifierSet(",".join(clauses)).contains(version, prereleases=True)
+    except (InvalidSpecifier, InvalidVersion):
+        return False
 
 
 def applies(marker: str, markers: Mapping[str, str]) -> bool:
@@ -169,6 +199,5 @@ def required_names(metadata: bytes) -> set[str]:
             break
         if line[:14].lower() == b"requires-dist:":
             text = line[14:].decode("utf-8", "replace").strip()
-            end = next((i for i, c in enumerate(text) if not (c.isalnum() or c in "-_.")), len(text))
-            found.add(canonical_name(text[:end]))
+            found.add(canonical_name(leading_name(text)))
     return found

@@ -18,9 +18,12 @@ from urllib.request import pathname2url
 
 from pip_accel._process import Completed, pass_through, run
 from pip_accel._text import mask_secrets
-from pip_accel.exceptions import NothingFound, PipFailed
+from pip_accel.exceptions import NothingFound, PipFailed, Unsupported
 
 __all__ = ["Downloads", "Item", "Report", "download", "hand_over", "last_error", "pip_command", "resolve_locally"]
+
+#: Without ``-P`` modules in the working directory would take the place of pip's, where we were started as a script.
+_PIP = (sys.executable, *(("-P",) if sys.version_info >= (3, 11) else ()), "-m", "pip")
 
 #: Where a run without network would have to go: the port "discard", on which nothing answers.
 _DEAD_PROXY = "http://127.0.0.1:9"
@@ -81,12 +84,12 @@ class Downloads(NamedTuple):
 
 def pip_command(python: str | None) -> list[str]:
     """Give the words that start pip for a target."""
-    return [sys.executable, "-m", "pip", *(["--python", python] if python is not None else [])]
+    return [*_PIP, *(["--python", python] if python is not None else [])]
 
 
 def hand_over(words: Sequence[str], environ: Mapping[str, str]) -> int:
     """Let pip do the whole command, with our streams; give its status."""
-    return pass_through([sys.executable, "-m", "pip", *words], environ)
+    return pass_through([*_PIP, *words], environ)
 
 
 def resolve_locally(
@@ -161,6 +164,7 @@ def download(
     :param on_retry: is told the failure each time.
     :raises PipFailed: pip failed; its words are in the context.
     :raises NothingFound: a requirement has no candidate.
+    :raises Unsupported: pip wants to ask the user something.
     """
     settings = {
         **environ,
@@ -178,6 +182,8 @@ def download(
             files = tuple(os.path.join(stage, name) for name in sorted(os.listdir(stage)))
             return Downloads(files, _backtracked(log), _complete(log), _yanked(log))
         said = answer.output + answer.errors
+        if "EOFError" in said and sys.stdin is not None and sys.stdin.isatty():
+            raise Unsupported("pip has a question")
         if attempt + 1 >= passes or not any(sign in said for sign in _CURABLE):
             break
         on_retry(last_error(answer.errors))

@@ -17,8 +17,18 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import pathname2url, url2pathname
 
 from pip_accel._index import Known, ViewSettings, digest_of, name_and_version
-from pip_accel._names import canonical_name, canonical_version
-from pip_accel._plan.clauses import Demand, Metadata, applies, collect_clauses, is_pinned, required_names, vouching
+from pip_accel._names import canonical_name, canonical_version, leading_name
+from pip_accel._plan.clauses import (
+    Demand,
+    Metadata,
+    applies,
+    collect_clauses,
+    is_pinned,
+    names_by_url,
+    required_names,
+    satisfies,
+    vouching,
+)
 from pip_accel._plan.pip import Item, Report, download, last_error, resolve_locally
 from pip_accel._values import Archive, Pin
 from pip_accel.exceptions import NothingFound, Unsupported
@@ -47,6 +57,7 @@ class Question(NamedTuple):
     dependencies: bool  #: not with ``--no-deps``
     refresh: bool  #: ask the index in any case (``-U``)
     spellings: Mapping[str, str]  #: canonical names of the roots, as the user spelled them
+    replaced: frozenset[str] | None  #: canonical names of what is replaced though it would do; ``None``: everything
 
 
 class Plan(NamedTuple):
@@ -86,10 +97,12 @@ def make_plan(
     if config.offline:
         return _from_anything(resources, question, environ, work, say)
     arrived, lasting = _fetch(resources, question, environ, work, prepare, say)
-    for archives in (arrived, _reachable(resources, question)):
-        report, by_url = _ask(resources, question, environ, work, archives)
-        if isinstance(report, Report):
-            return _plan(resources, question, report, by_url, learned=int(time.time()), online=True, lasting=lasting)
+    report, by_url = _ask(resources, question, environ, work, arrived)
+    if isinstance(report, Report) and not _replaces_needlessly(resources, question, report):
+        return _plan(resources, question, report, by_url, learned=int(time.time()), online=True, lasting=lasting)
+    plan = _from_view(resources, question, environ, work)
+    if plan is not None:
+        return plan._replace(online=True, lasting=lasting)
     raise Unsupported("What is installed already asks for other archives than a fresh environment would")
 
 
@@ -109,9 +122,9 @@ def _from_view(resources: Resources, question: Question, environ: Mapping[str, s
     if not archives and not question.wheels and _missing_roots(resources, question):
         return None
     report, by_url = _ask(resources, question, environ, work, archives)
-    if not isinstance(report, Report):
+    if not isinstance(report, Report) or _replaces_needlessly(resources, question, report):
         return None
-    clauses = _clauses(resources, question, {item.name: Metadata(item.version, item.requires) for item in report.items})
+    clauses = _clauses_of(resources, question, report)
     roots = roots_digest(question)
     oldest = 0
     for item in report.items:
@@ -128,6 +141,24 @@ def _from_view(resources: Resources, question: Question, environ: Mapping[str, s
     if limit is not None and oldest and time.time() - oldest > limit and not resources.config.offline:
         return None
     return _plan(resources, question, report, by_url, learned=oldest)
+
+
+def _replaces_needlessly(resources: Resources, question: Question, report: Report) -> bool:
+    """Whether an answer takes out a distribution that would do: with all of the index pip might have kept it."""
+    from pip_accel._installed import find_installed
+
+    if question.replaced is None:
+        return False
+    installed = find_installed(resources.target)
+    clauses = _clauses_of(resources, question, report)
+    for item in report.items:
+        name = canonical_name(item.name)
+        old = installed.get(name)
+        if old is None or item.direct is not None or name in question.replaced:
+            continue
+        if satisfies(old.version, clauses[name]):
+            return True
+    return False
 
 
 def _plan(
@@ -156,9 +187,9 @@ def _spellings(question: Question, report: Report) -> dict[str, str]:
     for name, item in items.items():
         parent = items.get(parents.get(unquote(item.url.rsplit("/", 1)[-1]), ""))
         for text in parent.requires if parent is not None else ():
-            end = next((i for i, c in enumerate(text) if not (c.isalnum() or c in "-_.")), len(text))
-            if canonical_name(text[:end]) == name:
-                spelled[name] = text[:end]
+            spelling = leading_name(text)
+            if canonical_name(spelling) == name:
+                spelled[name] = spelling
                 break
     return {**spelled, **question.spellings}
 
@@ -216,6 +247,10 @@ def _closure(resources: Resources, question: Question, find: Callable[[str], lis
                 if question.dependencies:
                     waiting.extend(required_names(metadata))
     return found
+
+
+def _clauses_of(resources: Resources, question: Question, report: Report) -> dict[str, frozenset[str]]:
+    return _clauses(resources, question, {item.name: Metadata(item.version, item.requires) for item in report.items})
 
 
 def _clauses(
@@ -277,6 +312,8 @@ def _fetch(
             name, version, requires = parse_metadata(metadata)
             arrived[canonical_name(name)] = (archive, Metadata(version, requires))
     chosen = {name: metadata for name, (_, metadata) in arrived.items()}
+    if names_by_url(chosen) & chosen.keys():
+        raise Unsupported("A distribution requires another one by its URL")
     clauses = _clauses(resources, question, chosen)
     # With --prefer-binary a winner need not be the highest version, so it says nothing about other clauses.
     roots = roots_digest(question) if downloads.backtracked or question.view.prefer_binary else ""

@@ -282,11 +282,10 @@ class Fleet(Place):
         self.variables |= {"PIP_FIND_LINKS": archives, "PIP_NO_INDEX": "1"}
         self.states = {}
         for version in ("2.0", "1.0"):
-            started = time.monotonic()
             self.run(*self.words(version))
             self.states[version] = snapshot(self.prefix)
             run_pip(["check"], self.environment)
-        self.seconds = time.monotonic() - started
+        self.seconds = max(self.run(*self.words(version)).seconds for version in ("2.0", "1.0"))
 
     def words(self, version):
         return ["install", *(f"{name}=={version}" for name in self.NAMES)]

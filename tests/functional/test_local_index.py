@@ -59,6 +59,34 @@ def test_an_sdist_with_build_requirements_of_its_own_is_built_without_network_on
     assert "without network" in again.run.summary and "delta 1.0" in again.run.summary
 
 
+def test_what_several_builds_require_is_fetched_once(bench, archives):
+    requires = {
+        "alpha": ["tool-one>=1", "tool-two"],
+        "beta": ["tool-one"],
+        "gamma": ["tool-one!=0.5", "tool-three"],
+        "delta": ["tool-four"],
+    }
+    for name, names in requires.items():
+        bench.index.add(make_sdist(archives, name, "1.0", build_requires=names))
+    needs = {"tool-one": ["tool-five"], "tool-four": ["tool-three", "tool-two>=1"]}
+    for name in ("tool-one", "tool-two", "tool-three", "tool-four", "tool-five"):
+        bench.index.add(make_wheel(archives, name, "1.0", requires=needs.get(name, ())))
+    result = bench.install(*requires)
+    assert result.installed == dict.fromkeys(requires, "1.0")
+    assert result.downloads == dict.fromkeys(os.listdir(archives), 1)
+
+
+def test_a_backend_that_asks_for_what_is_there_already_gets_no_other_version(bench, archives):
+    bench.index.add(make_wheel(archives, "tool", "1.0"))
+    bench.index.add(make_wheel(archives, "tool", "2.0"))
+    bench.index.add(make_sdist(archives, "alpha", "1.0", build_requires=["tool<2"], dynamic_requires=["tool"]))
+    assert bench.install("alpha").downloads == {"alpha-1.0.tar.gz": 1, "tool-1.0-py3-none-any.whl": 1}
+    bench.index.add(make_sdist(archives, "beta", "1.0", build_requires=["tool<2"], dynamic_requires=["tool>=2"]))
+    wrong = bench.install("beta", status=1)
+    assert wrong.installed == {}
+    assert "The build backend requires tool>=2, but [build-system] requires tool 1.0" in wrong.run.stderr
+
+
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace shows what is connected to, and is not here")
 def test_the_second_run_connects_to_nothing(bench, set_of_all_kinds, tmp_path):
     trace = tmp_path / "trace"

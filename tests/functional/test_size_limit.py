@@ -55,4 +55,4 @@ def test_what_was_removed_comes_again_when_it_is_needed(tmp_path):
         run("five", "alpha", "delta")
         assert server.requests == []
     with open(counter, encoding="utf-8") as stream:
-        assert stream.read().count("build_wheel delta") == 2
+        assert [line.split()[0] for line in stream].count("build_wheel") == 2

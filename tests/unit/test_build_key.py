@@ -132,30 +132,30 @@ def program(tmp_path):
 
 def test_a_compiler_is_named_by_its_first_line(program, tmp_path):
     program("cc", "import os; print('cc 1.0', os.environ['LC_ALL']); print('more')")
-    assert identify_compiler({"PATH": str(tmp_path)}) == "cc 1.0 C.UTF-8"
+    assert identify_compiler({"PATH": str(tmp_path)}, "") == "cc 1.0 C.UTF-8"
 
 
 def test_the_variable_names_the_compiler_with_its_options(program, tmp_path):
     program("clang", "import sys; print('clang', *sys.argv[1:])")
-    assert identify_compiler({"PATH": str(tmp_path), "CC": "clang -m32 'a b'"}) == "clang --version"
+    assert identify_compiler({"PATH": str(tmp_path), "CC": "clang -m32 'a b'"}, "") == "clang --version"
 
 
 def test_no_compiler_has_no_name(tmp_path):
-    assert identify_compiler({"PATH": str(tmp_path)}) == ""
-    assert identify_compiler({"PATH": str(tmp_path), "CC": "missing"}) == ""
+    assert identify_compiler({"PATH": str(tmp_path)}, "") == ""
+    assert identify_compiler({"PATH": str(tmp_path), "CC": "missing"}, "") == ""
 
 
 def test_a_compiler_that_says_nothing_is_named_by_its_file(program, tmp_path):
     program("cc", "")
-    assert identify_compiler({"PATH": str(tmp_path)}) == "cc"
+    assert identify_compiler({"PATH": str(tmp_path)}, "") == "cc"
 
 
 def test_a_program_that_cannot_run_is_named_by_its_file(tmp_path):
     (tmp_path / "cc").write_bytes(b"\x7fELF no program")
     (tmp_path / "cc").chmod(0o755)
-    assert identify_compiler({"PATH": str(tmp_path)}) == "cc"
+    assert identify_compiler({"PATH": str(tmp_path)}, "") == "cc"
 
 
 @pytest.mark.parametrize("value", ["'unbalanced", "  "])
 def test_an_odd_variable_is_no_error(tmp_path, value):
-    assert identify_compiler({"PATH": str(tmp_path), "CC": value}) == ""
+    assert identify_compiler({"PATH": str(tmp_path), "CC": value}, "") == ""

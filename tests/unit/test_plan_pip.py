@@ -88,15 +88,19 @@ def fetch(tmp_path, words=("alpha",), passes=3, environ=None, told=None):
     return download(None, list(words), environ=environ or {}, work=str(tmp_path), passes=passes, on_retry=told.append)
 
 
+#: ``-P`` keeps modules of the working directory out.
+PIP = [sys.executable, *(["-P"] if sys.version_info >= (3, 11) else []), "-m", "pip"]
+
+
 def test_pip_is_that_of_our_interpreter():
-    assert pip_command(None) == [sys.executable, "-m", "pip"]
-    assert pip_command("/env/bin/python") == [sys.executable, "-m", "pip", "--python", "/env/bin/python"]
+    assert pip_command(None) == PIP
+    assert pip_command("/env/bin/python") == [*PIP, "--python", "/env/bin/python"]
 
 
 def test_a_command_is_handed_over_unchanged(monkeypatch):
     monkeypatch.setattr(pip_module, "pass_through", lambda command, env: (command, env))
     assert hand_over(["list", "--python", "x"], {"A": "b"}) == (
-        [sys.executable, "-m", "pip", "list", "--python", "x"],
+        [*PIP, "list", "--python", "x"],
         {"A": "b"},
     )
 

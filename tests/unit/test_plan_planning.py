@@ -40,7 +40,7 @@ def question(*requirements, constraints=(), **changes):
     fields = {
         "python": None, "install_words": requirements, "download_words": requirements, "roots": demands(requirements),
         "constraints": demands(constraints), "wheels": (), "view": VIEW, "dependencies": True, "refresh": False,
-        "spellings": {},
+        "spellings": {}, "replaced": None,
     }  # fmt: skip
     return Question(**{**fields, **changes})
 

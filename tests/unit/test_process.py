@@ -12,7 +12,7 @@ import time
 import pytest
 
 from pip_accel import _process
-from pip_accel._process import Completed, end_all, pass_through, run
+from pip_accel._process import Completed, Ended, in_parallel, pass_through, run
 
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 #: Starts a program that starts another one; both would stay for a minute. The first line names their processes.
@@ -105,35 +105,50 @@ def test_an_interruption_ends_the_whole_group(tmp_path, child):
     wait_for(lambda: not any(map(is_alive, processes)))
 
 
-def test_a_program_that_ignores_the_signal_is_killed_in_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(_process, "_GRACE", 0.1)
+def test_results_come_in_the_order_of_the_items():
+    assert in_parallel(lambda number: number * number, [3, 1, 2], 2) == [9, 1, 4]
+
+
+@pytest.mark.parametrize("ignores", [False, True], ids=["that ends when told", "that has to be killed"])
+def test_one_failure_ends_the_programs_of_the_others(tmp_path, monkeypatch, ignores):
+    monkeypatch.setattr(_process, "_GRACE", 0.1 if ignores else 5.0)
     path = tmp_path / "ready"
-    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    code += FAMILY.format(child=STUBBORN, path=str(path))
-    found = []
-    thread = threading.Thread(target=lambda: found.append(run([*PYTHON, code])))
-    thread.start()
-    processes = members(path)
-    end_all()
-    thread.join(10)
-    assert found[0].status == -signal.SIGKILL
-    wait_for(lambda: not any(map(is_alive, processes)))
+    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" if ignores else ""
+    code += FAMILY.format(child=STUBBORN if ignores else PATIENT, path=str(path))
+    seen = []
 
+    def work(fails):
+        if fails:
+            seen.extend(members(path))
+            raise ValueError("the first")
+        run([*PYTHON, code])
 
-def test_ending_all_ends_what_every_thread_waits_for(tmp_path):
-    paths = [tmp_path / "one", tmp_path / "two"]
-    found = []
-    threads = [threading.Thread(target=lambda path=path: found.append(run(family(path)))) for path in paths]
-    for thread in threads:
-        thread.start()
-    processes = [process for path in paths for process in members(path)]
-    end_all()
-    for thread in threads:
-        thread.join(10)
-    assert [each.status for each in found] == [-signal.SIGTERM, -signal.SIGTERM]
-    wait_for(lambda: not any(map(is_alive, processes)))
+    with pytest.raises(ValueError, match="the first"):
+        in_parallel(work, [False, True], 2)
+    wait_for(lambda: not any(map(is_alive, seen)))
     assert not _process._running
-    end_all()
+
+
+def test_after_a_failure_nothing_is_started_any_more(tmp_path):
+    path, second, caught = tmp_path / "ready", tmp_path / "second", []
+
+    def work(fails):
+        if fails:
+            members(path)
+            raise ValueError
+        try:
+            run(family(path))
+        except Ended:
+            try:
+                run([*PYTHON, f"open({str(second)!r}, 'w')"])
+            except Ended as error:
+                caught.append(error)
+
+    with pytest.raises(ValueError):
+        in_parallel(work, [False, True], 2)
+    assert caught
+    assert not second.exists()
+    assert run([*PYTHON, "print(1)"]).output == "1\n"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The S3 cache backend, as far as it can be tested without a server: what it needs, and what it makes of S3's answers."""
+"""The S3 cache backend without a server: what it needs, and what it makes of S3's answers."""
 
 import io
 

@@ -17,8 +17,12 @@ def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: o
         return name
     environ = {name: value for name, value in os.environ.items() if not name.startswith("_PYPROJECT_HOOKS_")}
     environ["PYTHONPATH"] = order["package-root"]
-    words = ["-m", "pip_accel._prepare", os.environ["PIP_ACCEL_PREPARE"], os.getcwd(), metadata_directory]
-    answer = subprocess.run([order["host"], *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environ)
+    words = ["-m", "pip_accel._prepare", os.environ["PIP_ACCEL_PREPARE"], os.getcwd()]
+    words.append(os.path.abspath(metadata_directory))
+    # Not in the source tree: Python would look there first for every module.
+    place = order["package-root"]
+    command = [order["host"], *words]
+    answer = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environ, cwd=place)
     if answer.returncode != 0:
         sys.exit(answer.returncode)
     return answer.stdout.decode("utf-8").splitlines()[-1]
