@@ -55,6 +55,9 @@ _PIP_CRASHED = 2
 _OUT_OF_SPACE = ("No space left on device", "Disk quota exceeded")
 
 
+_INFO = 20  # the level of usual messages
+
+
 class _Terminated(BaseException):
     """A signal came that ends programs; the argument is its number."""
 
@@ -198,6 +201,16 @@ def _install_into(
                 path=config.data_directory,
                 error=error,
             ) from error
+        except Exception as error:
+            if printer.announced or isinstance(error, PipAcceleratorError):
+                raise
+            # An error of ours, before anything has changed: pip can do this all the same.
+            messages.warning(f"pip-accel itself failed ({type(error).__name__}: {error}): pip does this run alone.")
+            if messages.level < _INFO:
+                import traceback
+
+                traceback.print_exc()
+            raise Unsupported("pip-accel itself failed") from error
     if outcome.changes:
         messages.info(_summary(outcome, time.monotonic() - started))
     return 0

@@ -583,3 +583,21 @@ def test_a_reader_that_has_gone_away_gives_no_traceback(place, words):
     else:
         assert "Traceback" not in errors[-1] and "Exception ignored" not in errors[-1]
         assert snapshot(place.prefix) == before or statuses[-1] == 0
+
+
+def test_an_error_of_our_own_leaves_the_run_to_pip(place, tmp_path):
+    """A mistake in pip-accel is no reason for an installation to fail, as long as nothing has changed yet."""
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "sitecustomize.py").write_text(
+        "import sys\nif 'pip_accel' in sys.orig_argv:\n"
+        "    import pip_accel._engine as engine\n    engine.Engine.trees = None\n"
+    )
+    command = [*PIP_ACCEL, "--python", place.environment.python, "install", "beta"]
+    path = os.pathsep.join([str(broken), CHECKOUT])
+    environ = clean_environ(**place.variables, PIP_ACCEL_CACHE=place.data, PYTHONPATH=path)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("pip-accel itself failed (TypeError") == 1
+    assert "Traceback" not in done.stderr
+    assert "beta" in installed(place.environment)

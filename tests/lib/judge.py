@@ -443,8 +443,9 @@ def _closing_lines(side: Side) -> list[str]:
 
 
 def _compare_alarms(one: Side, two: Side) -> list[Difference]:
-    """Warnings and errors of pip-accel where pip prints none; the words may be others."""
-    differences = []
+    """Warnings and errors of pip-accel where pip prints none, in other words maybe; and that pip had to step in."""
+    failed = [line for line in two.stderr.splitlines() if "pip-accel itself failed" in line]
+    differences = [Difference("alarm", "stderr", "", line) for line in failed]
     for mark in ("WARNING:", "ERROR:"):
         alarms = [[line for line in side.stderr.splitlines() if line.startswith(mark)] for side in (one, two)]
         if bool(alarms[0]) != bool(alarms[1]):

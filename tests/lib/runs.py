@@ -162,4 +162,5 @@ def _run(
     output = f"{' '.join(command)} gave status {run.status}:\n{run.stdout}{run.stderr}"
     assert status is None or run.status == status, output
     assert not run.stderr.startswith("Traceback"), output  # a build may print one further down
+    assert "pip-accel itself failed" not in run.stderr, output
     return run
