@@ -38,7 +38,7 @@ _CONNECTION = (
 )
 
 
-_OLDEST_PIP = [25, 3]  # earlier ones prepare every sdist before they report what they would install
+_OLDEST_PIP = (25, 3)  # earlier ones prepare every sdist before they report what they would install
 
 
 class Outcome(NamedTuple):
@@ -98,12 +98,12 @@ def check_target(target: Target, request: Request) -> None:
 
     :raises Unsupported: pip has to do it.
     """
-    from pip_accel._resources import host_pip_version
+    from pip_accel._resources import host_pip_version, is_older
 
     if os.name == "nt":
         raise Unsupported("pip-accel has not been tried on Windows yet")
     pip = host_pip_version()
-    if _is_too_old(pip):
+    if is_older(pip, _OLDEST_PIP):
         raise Unsupported("pip-accel needs pip 25.3 or newer beside it, and this is {version}", version=pip)
     if target.externally_managed and not request.break_system_packages:
         raise Unsupported("{path} says that another tool manages this environment", path=target.externally_managed)
@@ -168,15 +168,11 @@ def _brace(plan: Plan) -> None:
     """
     from pip_accel import _eviction  # noqa: F401  (what is still needed afterwards may be replaced by then)
     from pip_accel._names import canonical_name
+    from pip_accel._resources import is_older
 
     for pin in plan.pins:
-        if canonical_name(pin.name) == "pip" and _is_too_old(pin.version):
+        if canonical_name(pin.name) == "pip" and is_older(pin.version, _OLDEST_PIP):
             raise Unsupported("pip-accel will not work here any more with pip {version}", version=pin.version)
-
-
-def _is_too_old(pip: str) -> bool:
-    release = pip.split(".")
-    return all(part.isdigit() for part in release[:2]) and [int(part) for part in release[:2]] < _OLDEST_PIP
 
 
 def _changes(engine: Engine, plan: Plan, request: Request) -> tuple[Change, ...]:

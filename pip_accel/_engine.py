@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "order_view"]
 
+_PLAIN_CONSTRAINTS = (26, 3)  # from this pip on, $PIP_CONSTRAINT has no effect on builds
 _DEPTH = "PIP_ACCEL_BUILD_DEPTH"
 _DEEPEST = 8  # build requirements of build requirements of …: nobody needs that many
 
@@ -69,7 +70,11 @@ class Engine:
         """What builds sdists; made when there is one."""
         if self._builder is None:
             from pip_accel._build.builder import Builder
+            from pip_accel._resources import host_pip_version, is_older
             from pip_accel.caches import CacheManager
+
+            if self.resources.environ.get("PIP_CONSTRAINT") and is_older(host_pip_version(), _PLAIN_CONSTRAINTS):
+                raise Unsupported("With $PIP_CONSTRAINT this pip constrains build requirements as well")
 
             caches = CacheManager(
                 self.resources.config,

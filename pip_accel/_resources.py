@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel.config import Config
 
-__all__ = ["Resources", "host_pip_version", "open_data_directory", "open_resources"]
+__all__ = ["Resources", "host_pip_version", "is_older", "open_data_directory", "open_resources"]
 
 _ABANDONED = 86400  # seconds
 
@@ -170,6 +170,12 @@ def _sweep(root: str) -> None:
         if handle is not None:
             _fs.remove_tree(entry.path)
             os.close(handle)
+
+
+def is_older(pip: str, than: tuple[int, int]) -> bool:
+    """Whether a version of pip comes before a release; what is no plain version does not."""
+    release = pip.split(".")[:2]
+    return all(part.isdigit() for part in release) and tuple(map(int, release)) < than
 
 
 def host_pip_version() -> str:
