@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 try:
     import fcntl
@@ -21,6 +22,7 @@ __all__ = [
     "publish",
     "read_text",
     "remove_tree",
+    "replacing",
     "try_lock",
     "unique_name",
     "write_file",
@@ -44,18 +46,22 @@ def make_directory(path: str) -> None:
             raise
 
 
-def write_file(path: str, content: bytes | str, *, mode: int = 0o644) -> None:
-    """Write a whole file at once: readers see the old content or the new one. Missing directories are made."""
-    data = content.encode("utf-8") if isinstance(content, str) else content
+@contextmanager
+def replacing(path: str, *, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """Give a stream for the new content of a file, which takes its name when all is written, and not on an error.
+
+    Readers see the old content or the new one. Missing directories are made.
+    """
     temporary = unique_name(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        handle = os.open(temporary, flags, mode)
     except FileNotFoundError:
         make_directory(os.path.dirname(path))
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        handle = os.open(temporary, flags, mode)
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
+            yield stream
         os.replace(temporary, path)
     except BaseException:
         try:
@@ -63,6 +69,12 @@ def write_file(path: str, content: bytes | str, *, mode: int = 0o644) -> None:
         except FileNotFoundError:
             pass
         raise
+
+
+def write_file(path: str, content: bytes | str, *, mode: int = 0o644) -> None:
+    """Write a whole file at once. Missing directories are made."""
+    with replacing(path, mode=mode) as stream:
+        stream.write(content.encode("utf-8") if isinstance(content, str) else content)
 
 
 def read_text(path: str) -> str | None:

@@ -36,16 +36,5 @@ class LocalCacheBackend(AbstractCacheBackend):
 
         :raises OSError: the disk is full, say.
         """
-        path = self._path(filename)
-        temporary = _fs.unique_name(path)
-        _fs.make_directory(os.path.dirname(path))
-        try:
-            with open(temporary, "xb") as stream:
-                shutil.copyfileobj(handle, stream, 1 << 20)
-            os.replace(temporary, path)
-        except BaseException:
-            try:
-                os.unlink(temporary)
-            except FileNotFoundError:
-                pass
-            raise
+        with _fs.replacing(self._path(filename)) as stream:
+            shutil.copyfileobj(handle, stream, 1 << 20)

@@ -100,25 +100,18 @@ class S3CacheBackend(AbstractCacheBackend):
         from botocore.exceptions import BotoCoreError, ClientError
 
         path = os.path.join(self.config.binary_cache, *filename.split("/"))
-        temporary = _fs.unique_name(path)
-        _fs.make_directory(os.path.dirname(path))
         try:
             answer = self.s3_bucket.Object(self.get_cache_key(filename)).get()
-            with open(temporary, "xb") as stream:
-                for block in answer["Body"].iter_chunks(1 << 20):
-                    stream.write(block)
-            if os.path.getsize(temporary) != answer["ContentLength"]:
-                raise CacheBackendError("S3 sent only a part of {filename}", filename=filename)
-            os.replace(temporary, path)
+            with _fs.replacing(path) as stream:
+                size = sum(stream.write(block) for block in answer["Body"].iter_chunks(1 << 20))
+                if size != answer["ContentLength"]:
+                    raise CacheBackendError("S3 sent only a part of {filename}", filename=filename)
         except ClientError as error:
             if _code(error) in _MISSING:
                 return None
             raise CacheBackendError("S3 failed to give {filename}: {error}", filename=filename, error=error) from error
         except BotoCoreError as error:
             raise CacheBackendError("S3 failed to give {filename}: {error}", filename=filename, error=error) from error
-        finally:
-            if os.path.exists(temporary):
-                os.unlink(temporary)
         return path
 
     def put(self, filename: str, handle: BinaryIO) -> None:

@@ -32,32 +32,28 @@ def setup_script(arguments, before="", after=""):
 
 #: Arguments of ``setup()`` and files of the project, by what is odd about it.
 ODD = {
-    "a package with data": ("packages=['odd'], package_data={'odd': ['*.txt']}", {"odd/a.txt": "a"}),
-    "data files": (
-        "packages=['odd'], data_files=[('share/odd', ['d.txt']), ('include/python3/odd', ['d.txt'])]",
-        {"d.txt": "d"},
-    ),
-    "headers": ("packages=['odd'], headers=['odd.h']", {"odd.h": "/* odd */"}),
-    "scripts": (
-        "packages=['odd'], scripts=['s/run', 's/shell', 's/tool.py']",
+    "a bit of everything": (
+        "packages=['odd'], py_modules=['one'], package_data={'odd': ['*.txt']}, headers=['odd.h'],"
+        " data_files=[('share/odd', ['d.txt']), ('include/python3/odd', ['d.txt'])],"
+        " scripts=['s/run', 's/shell', 's/tool.py'], license='MIT', license_files=['COPYING'],"
+        " entry_points={'console_scripts': ['odd-main=odd:main'], 'other': ['x=odd']},"
+        " extras_require={'more': ['nothing-of-the-kind']}",
         {
+            "odd/a.txt": "a",
+            "one.py": "x = 1\n",
+            "odd.h": "/* odd */",
+            "d.txt": "d",
+            "COPYING": "do",
             "s/run": "#!/usr/bin/env python -u\nprint(1)\n",
             "s/shell": "#!/bin/sh\nexit 0\n",
             "s/tool.py": "#!/usr/bin/python3\nprint(2)\n",
         },
     ),
-    "entry points": (
-        "packages=['odd'], entry_points={'console_scripts': ['odd=odd:main'], 'other': ['x=odd']}",
-        {},
-    ),
     "a script and an entry point of one name": (
         "packages=['odd'], scripts=['s/odd'], entry_points={'console_scripts': ['odd=odd:main']}",
         {"s/odd": "#!/usr/bin/python3\nprint(2)\n"},
     ),
-    "licenses": ("packages=['odd'], license='MIT', license_files=['COPYING']", {"COPYING": "do"}),
-    "modules": ("py_modules=['one', 'two']", {"one.py": "", "two.py": "x = 1\n"}),
     "a source directory": ("package_dir={'': 'src'}, packages=['under']", {"src/under/__init__.py": ""}),
-    "requirements and extras": ("packages=['odd'], extras_require={'more': ['nothing-of-the-kind']}", {}),
     "no python at all": ("data_files=[('share', ['d.txt'])]", {"d.txt": "d"}),
     "a file outside of the prefix": ("packages=['odd'], data_files=[('/etc/odd', ['d.txt'])]", {"d.txt": "d"}),
     "its own bdist_wheel": ("packages=['odd'], package_data={'odd': ['made.txt']}, cmdclass={'bdist_wheel': B}", {}),
@@ -111,7 +107,6 @@ def test_a_project_with_only_a_setup_script_comes_out_as_with_pip(kind, index, a
     [
         pytest.param(setup_script("packages=['odd']", after="raise SystemExit('no')"), id="exits at the end"),
         pytest.param("print('no setup here')\n", id="never calls setup"),
-        pytest.param("this is not python\n", id="syntax error"),
     ],
 )
 def test_a_setup_script_that_fails_with_pip_fails(script, index, archives, setuptools, tmp_path):
