@@ -17,9 +17,10 @@ _SCHEMES = ("purelib", "platlib", "headers", "scripts", "data")
 
 def _watch(distributions: list[Any]) -> None:
     """Note each distribution whose commands are run, and have it installed by scheme."""
-    from setuptools.dist import Distribution
+    from setuptools import dist
 
-    run_commands = Distribution.run_commands
+    distribution_class: Any = dist.Distribution
+    run_commands = distribution_class.run_commands
 
     def run_and_note(self: Any) -> None:
         for scheme in _SCHEMES:
@@ -27,7 +28,7 @@ def _watch(distributions: list[Any]) -> None:
         run_commands(self)
         distributions.append(self)
 
-    Distribution.run_commands = run_and_note  # type: ignore[method-assign]
+    distribution_class.run_commands = run_and_note
 
 
 def _main(payload: str, metadata: str) -> None:

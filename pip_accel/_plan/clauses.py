@@ -138,15 +138,20 @@ def _split(specifier: str) -> set[str]:
     return found
 
 
-def is_pinned(version: str, clauses: Iterable[str]) -> bool:
-    """Whether the clauses leave no other version: ``==`` a whole version, local part included, or ``===``."""
+def is_pinned(version: str, clauses: Iterable[str], known: Iterable[Known] = ()) -> bool:
+    """Whether the clauses leave no other version: ``==`` a whole version, local part included, or ``===``.
+
+    :param known: what the view learned of the project. Where a version only came by ``===``, there may be others beside
+        it that ``==`` prefers: those with a local part.
+    """
     wanted = canonical_version(version)
+    by_name = [any(clause.startswith("===") for clause in each.clauses) for each in known if each.version == wanted]
     for clause in clauses:
         if clause.startswith("==="):
             if clause[3:].strip() == version:
                 return True
         elif clause.startswith("==") and not clause.endswith(".*") and canonical_version(clause[2:].strip()) == wanted:
-            return True
+            return not by_name or not all(by_name)
     return False
 
 

@@ -65,6 +65,6 @@ def _choose(
         if split is None:
             continue
         version = canonical_version(split[1])
-        if is_pinned(version, clauses) or (winner is not None and winner.version == version):
+        if is_pinned(version, clauses, known) or (winner is not None and winner.version == version):
             fitting.append(archive)
     return fitting[0] if len(fitting) == 1 else None

@@ -132,11 +132,12 @@ def _from_view(resources: Resources, question: Question, environ: Mapping[str, s
             continue
         name = canonical_name(item.name)
         known = resources.index.known(question.view.key(name), name)
+        if is_pinned(item.version, clauses[name], known):
+            continue
         vouched = vouching(item.version, clauses[name], known, roots)
-        if vouched is None and not is_pinned(item.version, clauses[name]):
+        if vouched is None:
             return None
-        if vouched is not None and not is_pinned(item.version, clauses[name]):
-            oldest = min(oldest or vouched.time, vouched.time)
+        oldest = min(oldest or vouched.time, vouched.time)
     limit = resources.config.index_max_age
     if limit is not None and oldest and time.time() - oldest > limit and not resources.config.offline:
         return None

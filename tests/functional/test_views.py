@@ -99,7 +99,6 @@ def test_what_is_known_answers_under_bounds_that_leave_it_the_best(bench, add):
     assert bench.install("beta", "alpha!=1.0").requests == []
 
 
-@pytest.mark.xfail(strict=True, reason="what came by === is taken for the best that == can mean")
 def test_a_local_version_does_not_stand_in_for_the_public_one(bench, add):
     add("gamma", "1.0", "1.0+local.1")
     # pip prefers the local version where == lets both in, and takes the public one where === does not.
