@@ -181,6 +181,9 @@ def _changes(engine: Engine, plan: Plan, request: Request) -> tuple[Change, ...]
     from pip_accel._names import canonical_name
 
     target, pins = engine.resources.target, plan.pins
+    sdists = [pin for pin in pins if not pin.archive.filename.endswith(".whl")]
+    if request.require_hashes and sdists and engine.builder.shared:
+        raise Unsupported("Hashes are required, and what other machines built has none that the user knows")
     installed = {} if request.ignore_installed or not pins else find_installed(target)
     changes = []
     for pin, tree in zip(pins, engine.trees(pins), strict=True):

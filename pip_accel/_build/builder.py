@@ -62,6 +62,7 @@ class Builder:
         self._plan = plan
         self._unpack = unpack
         self._compiler: str | None = None
+        self.shared = caches.shared  #: whether results may come from other machines
         self.built: list[str] = []  #: names and versions of what this run built
 
     # Metadata

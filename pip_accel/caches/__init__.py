@@ -81,6 +81,13 @@ class CacheManager:
                 self._calling = {id(backend): threading.Lock() for backend in self._backends}
             return self._backends
 
+    @property
+    def shared(self) -> bool:
+        """Whether any backend may give what another machine built: one that is not the local one."""
+        from pip_accel.caches.local import LocalCacheBackend
+
+        return any(not isinstance(backend, LocalCacheBackend) for backend in self.backends)
+
     def _load_entry_points(self) -> None:
         import importlib.metadata
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -229,3 +230,17 @@ def test_what_is_installed_and_would_do_is_kept_as_pip_keeps_it(bench, archives)
         bench.index.add(make_wheel(archives, "beta", version))
     environment = bench.install("alpha==1.0", "--no-deps").environment
     assert bench.install("alpha", "beta", into=environment).installed == {"alpha": "1.0", "beta": "1.9"}
+
+
+@pytest.mark.parametrize("bucket", ["", "wheels"])
+def test_with_required_hashes_nothing_is_taken_that_others_built(bench, archives, tmp_path, bucket):
+    sdist = make_sdist(archives, "odd", "1.0")
+    bench.index.add(sdist)
+    with open(sdist, "rb") as stream:
+        digest = hashlib.sha256(stream.read()).hexdigest()
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text(f"odd==1.0 --hash=sha256:{digest}\n")
+    shared = {"PIP_ACCEL_S3_BUCKET": bucket, "PIP_ACCEL_S3_URL": "http://127.0.0.1:9"} if bucket else {}
+    result = bench.install("-r", str(requirements), **shared)
+    assert result.installed == {"odd": "1.0"}
+    assert bool(result.run.summary) is not bool(bucket)  # pip did it, or we did
