@@ -91,7 +91,11 @@ class CacheManager:
     def _load_entry_points(self) -> None:
         import importlib.metadata
 
-        from pip_accel.caches import local  # noqa: F401  (also where pip-accel runs from a checkout without metadata)
+        # Ours are there also where pip-accel runs from a checkout, without metadata.
+        from pip_accel.caches import local  # noqa: F401
+
+        if self.config.s3_cache_bucket:
+            from pip_accel.caches import s3  # noqa: F401
 
         for entry_point in importlib.metadata.entry_points(group=_GROUP):
             try:
