@@ -10,6 +10,14 @@ import pytest
 from tests.lib.index import IndexServer
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need root are skipped for others, with that reason."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        for item in items:
+            if item.get_closest_marker("root"):
+                item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
 @pytest.fixture(autouse=True)
 def without_machine_settings(monkeypatch):
     """No test sees what this machine is set to: pip's variables, its configuration, or those of pip-accel."""
