@@ -60,7 +60,7 @@ def read_build_requires(sdist: str) -> tuple[str, ...]:
     try:
         import tomllib
     except ImportError:  # Python 3.10
-        from pip._vendor import tomli as tomllib
+        import tomli as tomllib
     table = tomllib.loads(pyproject.decode("utf-8")).get("build-system", {})
     return tuple(table.get("requires", LEGACY_BUILD_REQUIRES))
 
