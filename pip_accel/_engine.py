@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from pip_accel._plan.planning import Plan, Question
     from pip_accel._resources import Resources
 
-__all__ = ["Engine", "order_view"]
+__all__ = ["FAILURE", "Engine", "order_view"]
 
 _PLAIN_CONSTRAINTS = (26, 3)  # from this pip on, $PIP_CONSTRAINT has no effect on builds
+#: Name of the file beside an order that says why the metadata of a source tree could not be prepared.
+FAILURE = "failure"
 _DEPTH = "PIP_ACCEL_BUILD_DEPTH"
 _DEEPEST = 8  # build requirements of build requirements of …: nobody needs that many
 
@@ -99,8 +101,6 @@ class Engine:
                 say=self._say,
             )
         except PipFailed as error:
-            from pip_accel._prepare import FAILURE
-
             failure = _fs.read_text(os.path.join(spool, FAILURE))
             if failure is None:
                 raise

@@ -19,10 +19,7 @@ from pip_accel._process import stay_in_group
 from pip_accel._values import Scheme, Target
 from pip_accel.exceptions import PipAcceleratorError
 
-__all__ = ["FAILURE", "main", "prepare_statically"]
-
-#: Name of the file that says why the metadata of a source tree could not be prepared.
-FAILURE = "failure"
+__all__ = ["main", "prepare_statically"]
 
 
 def main(order_path: str, source: str, directory: str) -> int:
@@ -36,6 +33,8 @@ def main(order_path: str, source: str, directory: str) -> int:
     try:
         dist_info, facts = _prepare(order, source, directory)
     except PipAcceleratorError as error:
+        from pip_accel._engine import FAILURE
+
         _fs.write_file(os.path.join(order["spool"], FAILURE), json.dumps([type(error).__name__, str(error)]))
         print(error, file=sys.stderr)
         return 1
