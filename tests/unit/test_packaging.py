@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not (CHECKOUT / "setup.py").exists(), reason="pi
 
 #: What no file may name: hosts of registries, and directories of one machine.
 FORBIDDEN = re.compile(
-    r"pypi\.[a-z]{3}\b|pythonhosted\.[a-z]|deb\.[a-z]+\.org|registry\.npm|/work/[a-z.]|/roo[t]/|/farm/[a-z]"
+    r"pypi\.[a-z]{3}\b|pythonhosted\.[a-z]|deb\.[a-z]+\.org|registry\.npm|/wor[k]/[a-z.]|/roo[t]/|/far[m]/[a-z]"
 )
 
 
