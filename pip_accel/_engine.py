@@ -173,26 +173,22 @@ class Engine:
             view = self._view.key(name)
             return index.archives_in_view(view, name), index.known(view, name)
 
-        names: dict[str, str] = {}
+        pins: dict[Archive, Pin] = {}
 
         def read(archive: Archive) -> Metadata | None:
             data = index.metadata(archive)
             if data is None:
                 return None
             name, version, requires = parse_metadata(data)
-            names[archive.sha256] = name
+            pins[archive] = Pin(name, version, archive, False, "")
             return Metadata(version, requires)
 
         archives = close(question.roots, dict(self.resources.target.markers), find, read, roots_digest(question))
         if archives is None:
             return None
-        pins = []
         for archive in archives.values():
             index.touch(archive)
-            metadata = read(archive)
-            if metadata is not None:
-                pins.append(Pin(names[archive.sha256], metadata.version, archive, False, ""))
-        return tuple(pins)
+        return tuple(pins[archive] for archive in archives.values())
 
     def _memo(self, requires: tuple[str, ...]) -> str:
         view = self._view

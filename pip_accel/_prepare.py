@@ -89,10 +89,10 @@ def _prepare(order: dict[str, Any], source: str, directory: str) -> tuple[str, d
 
 
 def _name_and_version(metadata: bytes) -> tuple[str, str]:
-    from email.parser import BytesHeaderParser
+    from pip_accel._archives import read_headers
 
-    message = BytesHeaderParser().parsebytes(metadata)
-    return str(message["Name"]), str(message["Version"])
+    headers = read_headers(metadata)
+    return headers.get("name", ""), headers.get("version", "")
 
 
 def _keep(spool: str, metadata: bytes, facts: dict[str, Any] | None) -> None:

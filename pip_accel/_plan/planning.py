@@ -98,8 +98,10 @@ def make_plan(
         return _from_anything(resources, question, environ, work, say)
     arrived, lasting = _fetch(resources, question, environ, work, prepare, say)
     report, by_url = _ask(resources, question, environ, work, arrived)
-    if isinstance(report, Report) and not _replaces_needlessly(resources, question, report):
-        return _plan(resources, question, report, by_url, learned=int(time.time()), online=True, lasting=lasting)
+    if isinstance(report, Report):
+        clauses = _clauses_of(resources, question, report)
+        if not _replaces_needlessly(resources, question, report, clauses):
+            return _plan(resources, question, report, by_url, learned=int(time.time()), online=True, lasting=lasting)
     plan = _from_view(resources, question, environ, work)
     if plan is not None:
         return plan._replace(online=True, lasting=lasting)
@@ -122,9 +124,11 @@ def _from_view(resources: Resources, question: Question, environ: Mapping[str, s
     if not archives and not question.wheels and _missing_roots(resources, question):
         return None
     report, by_url = _ask(resources, question, environ, work, archives)
-    if not isinstance(report, Report) or _replaces_needlessly(resources, question, report):
+    if not isinstance(report, Report):
         return None
     clauses = _clauses_of(resources, question, report)
+    if _replaces_needlessly(resources, question, report, clauses):
+        return None
     roots = roots_digest(question)
     oldest = 0
     for item in report.items:
@@ -144,14 +148,15 @@ def _from_view(resources: Resources, question: Question, environ: Mapping[str, s
     return _plan(resources, question, report, by_url, learned=oldest)
 
 
-def _replaces_needlessly(resources: Resources, question: Question, report: Report) -> bool:
+def _replaces_needlessly(
+    resources: Resources, question: Question, report: Report, clauses: Mapping[str, frozenset[str]]
+) -> bool:
     """Whether an answer takes out a distribution that would do: with all of the index pip might have kept it."""
     from pip_accel._installed import find_installed
 
     if question.replaced is None:
         return False
     installed = find_installed(resources.target)
-    clauses = _clauses_of(resources, question, report)
     for item in report.items:
         name = canonical_name(item.name)
         old = installed.get(name)
