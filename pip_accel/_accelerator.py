@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pip_accel._environment import find_target, validate_environment
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from pip_accel._engine import Engine
     from pip_accel._index import ViewSettings
     from pip_accel._plan.arguments import Request
+    from pip_accel._plan.clauses import Demand
     from pip_accel._plan.planning import Plan, Question
+    from pip_accel._plan.requirements import Root
+    from pip_accel._progress import BuildWatcher
     from pip_accel._resources import Resources
     from pip_accel.config import Config
 
@@ -119,25 +122,29 @@ def install(
     request: Request,
     *,
     say: Callable[[str], None],
+    watcher: Callable[[], BuildWatcher] | None = None,
     on_plan: Callable[[Plan, tuple[Change, ...]], None] | None = None,
     on_replace: Callable[[Change], None] | None = None,
 ) -> Outcome:
     """Carry out a request: the environment is changed as a whole or not at all.
 
     :param say: is told what a user should know.
+    :param watcher: gives who is told of builds, when there is one.
     :param on_plan: is told what will be done, when all that is needed is there and nothing has changed yet.
     :param on_replace: is told of each distribution that goes.
     """
-    from pip_accel._engine import Engine
     from pip_accel._install.link import Linker
     from pip_accel._install.transaction import install as install_changes
 
-    view = _view_settings(request, resources)
-    engine = Engine(resources, _for_builds(view), _build_environ(request, resources.environ), say)
-    plan = engine.plan(_question(request, view, resources.python), resources.environ)
-    if running_inside(resources.target):
-        _brace(plan)
-    changes = _changes(engine, plan, request)
+    with open_engine(resources, request, say, watcher) as engine:
+        view = _view_settings(request, resources)
+        question = _question(request, view, resources.python, resources.environ)
+        # That pip builds nothing, and refuses to have both this and --no-build-isolation.
+        environ = {name: value for name, value in resources.environ.items() if name != "PIP_BUILD_CONSTRAINT"}
+        plan = engine.plan(question, environ)
+        if running_inside(resources.target):
+            _brace(plan)
+        changes = _changes(engine, plan, request)
 
     def announce() -> None:
         if on_plan is not None:
@@ -159,6 +166,50 @@ def install(
     return Outcome(
         changes, plan, tuple(engine.built), resources.store.added, plan.online or engine.online
     )
+
+
+def open_engine(
+    resources: Resources,
+    request: Request,
+    say: Callable[[str], None],
+    watcher: Callable[[], BuildWatcher] | None = None,
+) -> Engine:
+    """Give what plans and builds for a request; to be used as a context manager."""
+    from pip_accel._build.recipe import Recipe
+    from pip_accel._engine import Engine
+
+    recipe = Recipe(
+        request.build_isolation,
+        {
+            os.path.realpath(root.direct) if root.kind == "directory" else root.name: dict(root.config_settings)
+            for root in request.requirements
+            if root.config_settings
+        },
+        tuple(sorted(_constraint_text(root) for root in request.build_constraints)),
+    )
+    resources.index.variant = recipe.variant
+    words = [word for path in request.build_constraint_files for word in ("--constraint", path)]
+    engine = Engine(
+        resources,
+        recipe,
+        _for_builds(_view_settings(request, resources)),
+        _build_environ(request, resources.environ),
+        say,
+        constraints=(_demands(request.build_constraints), words),
+        watcher=watcher,
+    )
+    engine.eager = not request.require_hashes
+    return engine
+
+
+def _constraint_text(root: Root) -> str:
+    return root.name + root.specifier + (f"; {root.marker}" if root.marker else "")
+
+
+def _demands(roots: Iterable[Root]) -> tuple[Demand, ...]:
+    from pip_accel._plan.clauses import Demand
+
+    return tuple(Demand(root.name, frozenset(root.extras), root.specifier, root.marker) for root in roots)
 
 
 def _brace(plan: Plan) -> None:
@@ -197,27 +248,41 @@ def _changes(engine: Engine, plan: Plan, request: Request) -> tuple[Change, ...]
     return tuple(changes)
 
 
-def _question(request: Request, view: ViewSettings, python: str | None) -> Question:
+def _question(
+    request: Request, view: ViewSettings, python: str | None, environ: Mapping[str, str]
+) -> Question:
     from pip_accel._plan.arguments import download_words
-    from pip_accel._plan.clauses import Demand
-    from pip_accel._plan.planning import Question
+    from pip_accel._plan.planning import Direct, Question
 
-    def demands(roots: Sequence[Any]) -> tuple[Demand, ...]:
-        return tuple(Demand(root.name, frozenset(root.extras), root.specifier, root.marker) for root in roots)
-
+    words, dropped = _without_build_constraints(request.command_words)
+    if len(request.build_constraint_files) > dropped and "PIP_BUILD_CONSTRAINT" not in environ:
+        raise Unsupported("pip's configuration has build constraints")
     return Question(
         python=python,
-        install_words=request.command_words,
-        download_words=tuple(download_words(request)),
-        roots=demands([root for root in request.requirements if not root.direct]),
-        constraints=demands(request.constraints),
-        wheels=tuple(root.direct for root in request.requirements if root.direct),
+        install_words=words,
+        download_words=tuple(download_words(request._replace(command_words=words))),
+        roots=_demands(root for root in request.requirements if not root.direct),
+        constraints=_demands(request.constraints),
+        directs=tuple(
+            Direct(root.name, root.direct, root.kind, frozenset(root.extras), root.marker)
+            for root in request.requirements
+            if root.direct
+        ),
         view=view,
         dependencies=not request.no_deps,
         refresh=request.upgrade,
         spellings=_spellings(request),
         replaced=_replaced(request),
     )
+
+
+def _without_build_constraints(words: Sequence[str]) -> tuple[tuple[str, ...], int]:
+    """Give the words without that option, and how many there were."""
+    from pip_accel._plan.options import scan
+
+    dropped = [each for each in scan(words, "i").given if each.option.dest == "build_constraints"]
+    places = {place for each in dropped for place in range(each.start, each.end)}
+    return tuple(word for place, word in enumerate(words) if place not in places), len(dropped)
 
 
 def _replaced(request: Request) -> frozenset[str] | None:
@@ -229,11 +294,13 @@ def _replaced(request: Request) -> frozenset[str] | None:
 
 def _spellings(request: Request) -> dict[str, str]:
     """Give the names of what was asked for, as the user spelled them first."""
-    from pip_accel._names import leading_name
+    from pip_accel._names import canonical_name, leading_name
 
     found: dict[str, str] = {}
     for root in request.requirements:
         spelling = leading_name(root.text.strip())
+        if root.kind in ("sdist", "directory") and canonical_name(spelling) != root.name:
+            continue  # asked for by its path alone, it is called what its metadata says
         # A wheel given by its path alone has the name that pip reads off the file: the canonical one.
         found.setdefault(root.name, root.name if root.direct and root.specifier else spelling)
     return found

@@ -1,66 +1,116 @@
-"""The stages put together: from pins to trees, with everything that is missing built, and build requirements planned.
+"""The stages put together: from pins to trees, with all that is missing built, and build requirements planned.
 
-Build requirements go the same way as the user's own, so this module calls itself by way of :class:`Builder`.
+Build requirements go the same way as the user's own, so this module calls itself by way of :class:`Builder`. Three
+kinds of threads meet here: the one that called, which waits for pip most of the time; those that answer the build
+backends of that pip; and those that build. A distribution whose version is pinned is built as soon as pip has asked for
+its metadata, while pip goes on planning.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from pip_accel import _fs
-from pip_accel._index import ViewSettings, digest_of
+from pip_accel._index import ViewSettings, digest_of, name_and_version
 from pip_accel._install.link import find_damage
+from pip_accel._names import canonical_name, canonical_version
+from pip_accel._process import Ended, Workers, results
 from pip_accel._values import Archive, Pin, Tree
-from pip_accel.exceptions import BuildFailed, PipFailed, Unsupported
+from pip_accel.exceptions import BuildFailed, PipAcceleratorError, PipFailed, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pip_accel._build.builder import Builder
+    from concurrent.futures import Future
+
+    from pip_accel._build.builder import Builder, Prepared
+    from pip_accel._build.recipe import Recipe
+    from pip_accel._build.service import MetadataService
     from pip_accel._index import Known
-    from pip_accel._plan.planning import Plan, Question
+    from pip_accel._plan.clauses import Demand
+    from pip_accel._plan.planning import Direct, Plan, Question
+    from pip_accel._progress import BuildWatcher
     from pip_accel._resources import Resources
+    from pip_accel._store import Store
 
-__all__ = ["FAILURE", "Engine", "order_view"]
+__all__ = ["Engine"]
 
-_PLAIN_CONSTRAINTS = (26, 3)  # from this pip on, $PIP_CONSTRAINT has no effect on builds
-#: Name of the file beside an order that says why the metadata of a source tree could not be prepared.
-FAILURE = "failure"
-_DEPTH = "PIP_ACCEL_BUILD_DEPTH"
-_DEEPEST = 8  # build requirements of build requirements of …: nobody needs that many
+_PLAIN_CONSTRAINTS = (26, 2)  # from this pip on, $PIP_CONSTRAINT has no effect on builds
+_LONGEST_SOCKET = 100  # characters of its path
+#: What the work of this thread is done for: sdists that wait to be built, and sets of build requirements to be planned.
+_Chain = tuple[str, ...]
+_PLANNING = "planning "
+
+
+class _Pass:
+    """A pip that plans, as its build backends are answered."""
+
+    def __init__(self, chain: _Chain, place: str, pinned: Mapping[str, str]) -> None:
+        self.chain = chain
+        self.place = place  #: directory of its temporary files
+        self.pinned = pinned  #: versions of which there is no choice, by canonical name
+        self.answers: dict[tuple[str, str], tuple[bytes, Prepared]] = {}  #: by canonical name and version
+        self.failure: PipAcceleratorError | None = None
 
 
 class Engine:
-    """Plans, builds and unpacks for one run.
+    """Plans, builds and unpacks for one run. A context manager: on leaving, what still goes on is ended.
 
+    :param recipe: how sdists are to be built.
     :param view: the settings under which build requirements are looked for: the user's, without format control.
+    :param constraints: on build requirements, and the words that tell pip of them.
     :param build_environ: for the pip that plans build requirements.
     :param say: is told what a user should know.
-    :param chain: digests of the sdists whose builds wait for this.
+    :param watcher: gives who is told of builds, when there is one.
     """
 
     def __init__(
         self,
         resources: Resources,
+        recipe: Recipe,
         view: ViewSettings,
         build_environ: Mapping[str, str],
         say: Callable[[str], None],
-        chain: tuple[str, ...] = (),
+        *,
+        constraints: tuple[Sequence[Demand], Sequence[str]] = ((), ()),
+        watcher: Callable[[], BuildWatcher] | None = None,
     ) -> None:
         self.resources = resources
+        self._recipe = recipe
         self._view = view
+        self._constraints, self._constraint_words = constraints
         self._build_environ = build_environ
         self._say = say
-        self._plans: dict[tuple[str, ...], tuple[Pin, ...]] = {}
-        self._planning = threading.RLock()
-        self._building = threading.local()
-        self._chain = chain
+        self._watcher = watcher
+        self._lock = threading.RLock()
+        self._here = threading.local()
+        self._plans: dict[str, tuple[Pin, ...]] = {}
+        self._fetching = threading.Lock()
+        self._passes: dict[str, _Pass] = {}
+        self._numbers = itertools.count(1)
+        self._described: dict[str, tuple[bytes, Prepared | None]] = {}  #: by real path
+        self._prepared: dict[str, tuple[bytes, Prepared]] = {}  #: by digest of the tree
+        self._trees: dict[str, Prepared] = {}  #: by digest of the archive
+        self._begun: dict[str, Future[Archive]] = {}
+        self._workers: Workers | None = None
+        self._service: MetadataService | None = None
         self._builder: Builder | None = None
+        self._passing: Store | None = None
+        self.eager = True  #: whether builds may begin before the plan is there
         self.online = False  #: whether an index was asked for build requirements
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._workers is not None:
+            self._workers.end()
+        if self._service is not None:
+            self._service.close()
 
     @property
     def built(self) -> list[str]:
@@ -70,20 +120,45 @@ class Engine:
     @property
     def builder(self) -> Builder:
         """What builds sdists; made when there is one."""
-        if self._builder is None:
-            from pip_accel._build.builder import Builder
-            from pip_accel._resources import host_pip_version, is_older
-            from pip_accel.caches import CacheManager
+        with self._lock:
+            if self._builder is None:
+                from pip_accel._build.builder import Builder
+                from pip_accel._progress import QUIET
+                from pip_accel._resources import host_pip_version, is_older
+                from pip_accel.caches import CacheManager
 
-            if self.resources.environ.get("PIP_CONSTRAINT") and is_older(host_pip_version(), _PLAIN_CONSTRAINTS):
-                raise Unsupported("With $PIP_CONSTRAINT this pip constrains build requirements as well")
+                if self.resources.environ.get("PIP_CONSTRAINT") and is_older(host_pip_version(), _PLAIN_CONSTRAINTS):
+                    raise Unsupported("With $PIP_CONSTRAINT this pip constrains build requirements as well")
+                caches = CacheManager(
+                    self.resources.config,
+                    on_failure=lambda name, error: self._say(f"The cache backend {name} is off for this run: {error}"),
+                )
+                watcher = self._watcher() if self._watcher is not None else QUIET
+                unpack = self.trees
+                self._builder = Builder(self.resources, self._recipe, caches, self.plan_requirements, unpack, watcher)
+            return self._builder
 
-            caches = CacheManager(
-                self.resources.config,
-                on_failure=lambda name, error: self._say(f"The cache backend {name} is off for this run: {error}"),
-            )
-            self._builder = Builder(self.resources, caches, self.plan_requirements, self.trees)
-        return self._builder
+    @property
+    def _pool(self) -> Workers:
+        """The threads that build; made when there is something to build."""
+        with self._lock:
+            if self._workers is None:
+                self._workers = Workers(self.resources.jobs)
+            return self._workers
+
+    @property
+    def _chain(self) -> _Chain:
+        chain: _Chain = getattr(self._here, "chain", ())
+        return chain
+
+    @contextmanager
+    def _working_for(self, chain: _Chain) -> Iterator[None]:
+        before = self._chain
+        self._here.chain = chain
+        try:
+            yield
+        finally:
+            self._here.chain = before
 
     # Plans
 
@@ -91,36 +166,56 @@ class Engine:
         """Plan an installation; sdists prepare their metadata in our own build environments meanwhile."""
         from pip_accel._plan.planning import make_plan
 
-        spool = self.resources.directory("spool")
-        try:
-            return make_plan(
-                self.resources,
-                question,
-                self._with_shim(environ, spool),
-                lambda archive: self._metadata(archive, spool),
-                say=self._say,
-            )
-        except PipFailed as error:
-            failure = _fs.read_text(os.path.join(spool, FAILURE))
-            if failure is None:
-                raise
-            kind, said = json.loads(failure)
-            raise (Unsupported if kind == Unsupported.__name__ else BuildFailed)("{said}", said=said) from error
+        with self._pass(question, environ) as (inner, sources):
+            return make_plan(self.resources, question, inner, sources, say=self._say)
 
     def plan_requirements(self, requires: Sequence[str]) -> tuple[Pin, ...]:
         """Give the pins that satisfy build requirements, dependencies first."""
-        key = tuple(sorted(set(requires)))
-        if not key:
+        wanted = tuple(sorted(set(requires)))
+        if not wanted:
             return ()
-        with self._planning:
-            if key not in self._plans:
-                self._plans[key] = self._recall(key) or self._plan_requirements(key)
-            return self._plans[key]
+        key = _PLANNING + ", ".join(wanted)
+        if key in self._chain:
+            raise BuildFailed("Build requirements require each other: there is no end to building {it}", it=wanted[0])
+        if key not in self._plans:
+            # Who plans for another plan must not wait for one, as that one may wait for the other.
+            nested = any(each.startswith(_PLANNING) for each in self._chain)
+            with self._working_for((*self._chain, key)):
+                self._plans[key] = self._plan_requirements(wanted, nullcontext() if nested else self._fetching)
+        return self._plans[key]
 
-    def _plan_requirements(self, requires: tuple[str, ...]) -> tuple[Pin, ...]:
+    def _plan_requirements(self, wanted: tuple[str, ...], turn: AbstractContextManager[object]) -> tuple[Pin, ...]:
+        """Plan build requirements.
+
+        :param turn: to be held while pip fetches, so that nothing is fetched twice.
+        """
+        from pip_accel._plan.planning import fetch
+
+        question = self._question(wanted)
+        pins = self._recall(wanted)
+        if pins is not None:
+            return pins
+        pins = self._close(question)
+        if pins is None:
+            with turn:
+                pins = self._close(question)  # another thread may have fetched the same
+                if pins is None and not self.resources.config.offline:
+                    with self._pass(question, self._build_environ) as (inner, sources):
+                        fetch(self.resources, question, inner, sources, say=self._say)
+                    self.online = True
+                    pins = self._close(question)
+                if pins is None:
+                    plan = self.plan(question, self._build_environ)
+                    self.online = self.online or plan.online
+                    if not plan.lasting:
+                        return plan.pins
+                    pins = plan.pins
+        self._remember(wanted, pins)
+        return pins
+
+    def _question(self, requires: tuple[str, ...]) -> Question:
         from packaging.requirements import InvalidRequirement, Requirement
 
-        from pip_accel._names import canonical_name
         from pip_accel._plan.clauses import Demand
         from pip_accel._plan.planning import Question
 
@@ -136,28 +231,19 @@ class Engine:
             marker = str(requirement.marker) if requirement.marker is not None else ""
             extras = frozenset(canonical_name(extra) for extra in requirement.extras)
             roots.append(Demand(canonical_name(requirement.name), extras, str(requirement.specifier), marker))
-        question = Question(
+        return Question(
             python=self.resources.python,
-            install_words=("--ignore-installed", *requires),
-            download_words=requires,
+            install_words=("--ignore-installed", *self._constraint_words, *requires),
+            download_words=(*self._constraint_words, *requires),
             roots=tuple(roots),
-            constraints=(),
-            wheels=(),
+            constraints=tuple(self._constraints),
+            directs=(),
             view=self._view,
             dependencies=True,
             refresh=False,
             spellings={},
             replaced=None,
         )
-        pins = self._close(question)
-        if pins is None:
-            plan = self.plan(question, self._build_environ)
-            self.online = self.online or plan.online
-            if not plan.lasting:
-                return plan.pins
-            pins = plan.pins
-        self._remember(requires, pins)
-        return pins
 
     def _close(self, question: Question) -> tuple[Pin, ...] | None:
         """Give the pins of build requirements where the view alone decides them."""
@@ -183,7 +269,8 @@ class Engine:
             pins[archive] = Pin(name, version, archive, False, "")
             return Metadata(version, requires)
 
-        archives = close(question.roots, dict(self.resources.target.markers), find, read, roots_digest(question))
+        markers = dict(self.resources.target.markers)
+        archives = close(question.roots, question.constraints, markers, find, read, roots_digest(question))
         if archives is None:
             return None
         for archive in archives.values():
@@ -192,7 +279,7 @@ class Engine:
 
     def _memo(self, requires: tuple[str, ...]) -> str:
         view = self._view
-        question = [requires, view.places, view.target, view.prefer_binary, view.pre]
+        question = [requires, view.places, view.target, view.prefer_binary, view.pre, self._recipe.constraints]
         return self.resources.place("plans", digest_of(question) + ".json")
 
     def _remember(self, requires: tuple[str, ...], pins: Sequence[Pin]) -> None:
@@ -219,77 +306,147 @@ class Engine:
         return tuple(pins) or None
 
     def _state(self, name: str) -> list[int]:
-        from pip_accel._names import canonical_name
-
         project = canonical_name(name)
         return self.resources.index.state_of(self._view.key(project), project)
 
     # Metadata of sdists, while pip plans
 
-    def _with_shim(self, environ: Mapping[str, str], spool: str) -> dict[str, str]:
-        """Give the environment in which pip calls our build backend, so that it makes no build environments itself."""
-        depth = int(environ.get(_DEPTH) or os.environ.get(_DEPTH) or 0)
-        if depth >= _DEEPEST:
-            raise BuildFailed("Build requirements require each other: there is no end to building them")
-        package = os.path.dirname(os.path.abspath(__file__))
-        order = {
-            "host": sys.executable,
-            "package-root": os.path.dirname(package),
-            "spool": spool,
-            "temporary": self.resources.temporary,
-            "started": self.resources.started,
-            "chain": getattr(self._building, "chain", self._chain),
-            "python": self.resources.python,
-            "target": self.resources.target,
-            "view": [*self._view[:2], *map(sorted, self._view[2:4]), *self._view[4:6]],
-            "environ": dict(self.resources.environ),
-            "build-environ": dict(self._build_environ),
-            "offline": self.resources.config.offline,
-            "data-directory": self.resources.config.data_directory,
-        }
-        path = os.path.join(spool, "order.json")
-        _fs.write_file(path, json.dumps(order), mode=0o600)
-        shim = os.path.join(package, "_build", "shim")
-        before = environ.get("PYTHONPATH")
-        return {
-            **environ,
-            "PIP_ACCEL_PREPARE": path,
-            "PYTHONPATH": shim + (os.pathsep + before if before else ""),
-            "TMPDIR": self.resources.directory("pip"),
-            _DEPTH: str(depth + 1),
-        }
+    @contextmanager
+    def _pass(self, question: Question, environ: Mapping[str, str]) -> Iterator[tuple[dict[str, str], _Sources]]:
+        """Give the environment in which pip's build backends ask us, and what we make of the sdists that it brings."""
+        from pip_accel._plan.clauses import pinned_versions
 
-    def _metadata(self, archive: Archive, spool: str) -> bytes:
-        """Give the metadata of an sdist that just came: as pip was given it, or prepared now."""
-        from pip_accel._index import name_and_version
+        place = self.resources.directory("pip")
+        pass_ = _Pass(self._chain, place, pinned_versions((*question.roots, *question.constraints)))
+        number = str(next(self._numbers))
+        self._passes[number] = pass_
+        with self._lock:
+            if self._service is None:
+                from pip_accel._build.service import MetadataService
 
-        split = name_and_version(archive.filename)
-        if split is not None:
-            place = os.path.join(spool, f"{split[0]}-{split[1]}")
+                directory = self.resources.temporary
+                if len(directory) > _LONGEST_SOCKET - 2:
+                    directory = self.resources.short_directory()
+                self._service = MetadataService(os.path.join(directory, "s"), self._answer)
+        inner = {**self._service.variables(number, dict(environ)), "TMPDIR": place}
+        try:
+            yield inner, _Sources(self, pass_)
+        except PipFailed as error:
+            if pass_.failure is not None:
+                raise pass_.failure from error
+            raise
+        finally:
+            del self._passes[number]
+
+    def _answer(self, number: str, source: str, directory: str) -> str:
+        """Prepare the metadata of a source tree for a pip; give the name of its ``.dist-info``."""
+        pass_ = self._passes[number]
+        with self._working_for(pass_.chain):
             try:
-                with open(os.path.join(place, "METADATA"), "rb") as stream:
-                    metadata = stream.read()
-            except FileNotFoundError:
-                pass
-            else:
-                facts = _fs.read_text(os.path.join(place, "build.json"))
-                if facts:
-                    self.resources.index.set_build_facts(archive, json.loads(facts))
-                return metadata
-        return self.builder.metadata(archive)
+                return self._pool.enter(lambda place: self._prepare(pass_, source, place), directory)
+            except PipAcceleratorError as error:
+                pass_.failure = error
+                raise
+            except Ended:
+                raise Unsupported("The run has ended") from None
+
+    def _prepare(self, pass_: _Pass, source: str, directory: str) -> str:
+        described = self._described.get(os.path.realpath(source))
+        if described is not None:
+            return _write_metadata(described[0], directory)
+        # pip's directory: the name, and a random number.
+        label = os.path.basename(source).rpartition("_")[0] or os.path.basename(source)
+        metadata, prepared = self._prepare_tree(source, label)
+        name, version = _name_and_version(metadata)
+        if prepared.source == source:  # pip has no more use for it
+            tree = os.path.join(self.resources.directory("tree"), os.path.basename(source))
+            os.rename(source, tree)
+            os.mkdir(source)
+            prepared = prepared._replace(source=tree)
+        pass_.answers[name, version] = metadata, prepared
+        if self.eager and pass_.pinned.get(name) == version:
+            self._begin_early(pass_, metadata, prepared)
+        return _write_metadata(metadata, directory)
+
+    def _prepare_tree(self, source: str, label: str) -> tuple[bytes, Prepared]:
+        """Give the metadata of an sdist's tree: its own where that binds its builds, else from its build backend."""
+        from pip_accel._build.builder import Prepared
+        from pip_accel._build.source import read_build_system, static_metadata
+
+        metadata = static_metadata(source)
+        if metadata is not None:
+            return metadata, Prepared(source, read_build_system(source), None, None)
+        digest = _fs.hash_tree(source)
+        if digest not in self._prepared:  # in hash-checking mode pip asks in every pass
+            place = os.path.join(self.resources.directory("metadata"), "m")
+            prepared = self.builder.prepare(source, label, place, canonical_name(label))
+            self._prepared[digest] = prepared.read_metadata(), prepared
+        return self._prepared[digest]
+
+    def _begin_early(self, pass_: _Pass, metadata: bytes, prepared: Prepared) -> None:
+        """Begin to build what pip will install in any case, if the archive is found that it has fetched for that."""
+        from pip_accel._plan.planning import parse_metadata
+
+        archive = _find_archive(pass_.place, *_name_and_version(metadata))
+        if archive is not None:
+            name, version, _ = parse_metadata(metadata)
+            self._begin(Pin(name, version, archive, False, ""), prepared)
+
+    def metadata(self, archive: Archive, pass_: _Pass | None) -> bytes:
+        """Give the metadata of an sdist in the index: as the pip of a pass was given it, or prepared now."""
+        split = name_and_version(archive.filename)
+        answer = pass_.answers.get(split) if split is not None and pass_ is not None else None
+        if answer is None:
+            from pip_accel._build.source import unpack_sdist
+
+            source = unpack_sdist(archive.path, os.path.join(self.resources.directory("tree"), "t"))
+            answer = self._prepare_tree(source, split[0] if split is not None else archive.filename)
+        metadata, prepared = answer
+        if prepared.dynamic is not None:
+            self.resources.index.set_build_facts(archive, prepared.facts)
+        self._trees[archive.sha256] = prepared
+        return metadata
+
+    def describe(self, direct: Direct) -> bytes:
+        """Give the metadata of a requirement by path."""
+        path = os.path.realpath(direct.path)
+        if path not in self._described:
+            self._described[path] = self._describe(direct)
+        return self._described[path][0]
+
+    def _describe(self, direct: Direct) -> tuple[bytes, Prepared | None]:
+        index = self.resources.index
+        if direct.kind == "wheel":
+            from pip_accel._archives import wheel_metadata
+
+            return wheel_metadata(direct.path), None
+        if direct.kind == "sdist":
+            archive = index.add_copy(direct.path)
+            metadata = index.metadata(archive)
+            if metadata is None:
+                metadata = self.metadata(archive, None)
+                index.set_metadata(archive, metadata)
+            if _name_and_version(metadata)[0] != direct.name:  # views and config settings go by its name
+                raise Unsupported("{path} is not named after its project", path=direct.path)
+            return metadata, None
+        # In place, as pip does it: it is the user's own tree, of which nothing is kept.
+        place = os.path.join(self.resources.directory("metadata"), "m")
+        prepared = self.builder.prepare(direct.path, os.path.basename(direct.path), place, direct.name)
+        return prepared.read_metadata(), prepared
 
     # Trees
 
     def trees(self, pins: Sequence[Pin]) -> list[Tree]:
         """Give the trees of pins, in that order: missing ones get built and unpacked, edited ones are made anew."""
-        sdists = [pin for pin in pins if not pin.archive.filename.endswith(".whl")]
-        built = dict(zip((pin.archive.sha256 for pin in sdists), self._obtain(sdists), strict=True))
-        archives = [built.get(pin.archive.sha256, pin.archive) for pin in pins]
+        sources = [pin for pin in pins if _is_source(pin)]
+        built = dict(zip(map(_identity, sources), self._obtain(sources), strict=True))
+        archives = [built.get(_identity(pin), pin.archive) for pin in pins]
+        passing = {built[_identity(pin)].sha256 for pin in sources if not pin.archive.sha256}
         store = self.resources.store
         found: dict[str, Tree] = {}
         missing: dict[str, Archive] = {}
         for archive in archives:
-            tree = store.find(archive.sha256)
+            tree = (self._passing_store if archive.sha256 in passing else store).find(archive.sha256)
             if tree is not None:
                 damage = find_damage(tree)
                 if damage is not None:
@@ -309,30 +466,95 @@ class Engine:
         return [found[archive.sha256] for archive in archives]
 
     def _obtain(self, pins: Sequence[Pin]) -> list[Archive]:
-        """Give the built form of sdists, several at a time."""
-        if not pins:
-            return []
-        from pip_accel._process import in_parallel
+        """Give the built form of sdists and directories, several at a time."""
+        if self._chain:  # inside of a build the others keep the cores busy
+            return [self._build(pin, None) for pin in pins]
+        futures = [self._begun.get(_identity(pin)) or self._begin(pin, None) for pin in pins]
+        return results(futures)
 
-        builder = self.builder
-        chain: tuple[str, ...] = getattr(self._building, "chain", self._chain)
+    def _begin(self, pin: Pin, prepared: Prepared | None) -> Future[Archive]:
+        """Have something built when there is a thread for it."""
+        with self._lock:
+            future = self._begun.get(_identity(pin))
+            if future is None:
+                future = self._begun[_identity(pin)] = self._pool.submit(lambda pin: self._unpack(pin, prepared), pin)
+            return future
 
-        def obtain(pin: Pin) -> Archive:
-            if pin.archive.sha256 in chain:
-                raise BuildFailed("{name} needs itself to be built", name=pin.name)
-            self._building.chain = (*chain, pin.archive.sha256)
-            try:
-                return builder.obtain(pin)
-            finally:
-                self._building.chain = chain
+    def _unpack(self, pin: Pin, prepared: Prepared | None) -> Archive:
+        """Build, and unpack the result into the store at once."""
+        archive = self._build(pin, prepared)
+        store = self.resources.store if pin.archive.sha256 else self._passing_store
+        if not store.has(archive.sha256):
+            store.add([archive])
+        return archive
 
-        if len(pins) == 1 or chain:  # inside of a build the others keep the cores busy
-            return [obtain(pin) for pin in pins]
-        return in_parallel(obtain, pins, self.resources.jobs)
+    @property
+    def _passing_store(self) -> Store:
+        """A store for what was built from a directory: nothing of it outlives the run but what gets installed."""
+        with self._lock:
+            if self._passing is None:
+                self._passing = self.resources.open_store(self.resources.directory("trees"))
+            return self._passing
+
+    def _build(self, pin: Pin, prepared: Prepared | None) -> Archive:
+        if _identity(pin) in self._chain:
+            raise BuildFailed("{name} needs itself to be built", name=pin.name)
+        if prepared is None:
+            prepared = self._prepared_for(pin)
+        with self._working_for((*self._chain, _identity(pin))):
+            return self.builder.obtain(pin, prepared)
+
+    def _prepared_for(self, pin: Pin) -> Prepared | None:
+        """Give the tree in which the metadata was prepared, once: a build may leave anything in it."""
+        if not pin.archive.sha256:
+            return self._described[os.path.realpath(pin.archive.path)][1]
+        return self._trees.pop(pin.archive.sha256, None)
 
 
-def order_view(value: Sequence[Any]) -> ViewSettings:
-    """Give the view settings that an order for preparing metadata has."""
-    index, target, no_binary, only_binary, prefer_binary, pre = value
-    settings = tuple(tuple(each) if isinstance(each, list) else each for each in index)
-    return ViewSettings(settings, target, frozenset(no_binary), frozenset(only_binary), prefer_binary, pre, {})
+class _Sources:
+    """The metadata of source trees, for one pass."""
+
+    def __init__(self, engine: Engine, pass_: _Pass) -> None:
+        self._engine = engine
+        self._pass = pass_
+
+    def prepare(self, archive: Archive) -> bytes:
+        return self._engine.metadata(archive, self._pass)
+
+    def describe(self, direct: Direct) -> bytes:
+        return self._engine.describe(direct)
+
+
+def _is_source(pin: Pin) -> bool:
+    return not pin.archive.filename.endswith(".whl") or not pin.archive.sha256
+
+
+def _identity(pin: Pin) -> str:
+    """Name what is built: an archive by its digest, a directory by its path."""
+    return pin.archive.sha256 or pin.archive.path
+
+
+def _name_and_version(metadata: bytes) -> tuple[str, str]:
+    from pip_accel._archives import read_headers
+
+    headers = read_headers(metadata)
+    return canonical_name(headers.get("name", "")), canonical_version(headers.get("version", ""))
+
+
+def _write_metadata(metadata: bytes, directory: str) -> str:
+    """Write a ``.dist-info`` that pip can read; give its name, which some of pip's backends for metadata read."""
+    name, version = _name_and_version(metadata)
+    dist_info = f"{name.replace('-', '_')}-{version}.dist-info"
+    _fs.write_file(os.path.join(directory, dist_info, "METADATA"), metadata)
+    return dist_info
+
+
+def _find_archive(place: str, name: str, version: str) -> Archive | None:
+    """Find the archive that pip has fetched, among its temporary files."""
+    for directory in os.scandir(place):
+        if not directory.is_dir(follow_symlinks=False):
+            continue
+        for entry in os.scandir(directory.path):
+            if entry.is_file(follow_symlinks=False) and name_and_version(entry.name) == (name, version):
+                return Archive(entry.path, entry.name, _fs.hash_file(entry.path))
+    return None

@@ -17,6 +17,7 @@ except ImportError:  # Windows
 __all__ = [
     "current_umask",
     "hash_file",
+    "hash_tree",
     "lock_file",
     "make_directory",
     "publish",
@@ -94,6 +95,21 @@ def hash_file(path: str) -> str:
     with open(path, "rb") as stream:
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
+    return digest.hexdigest()
+
+
+def hash_tree(path: str) -> str:
+    """Give a digest of all names below a directory, and of the files' contents, hex. Links count by what they name."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for directory, directories, names in os.walk(path):
+        directories.sort()
+        for name in sorted(names):
+            place = os.path.join(directory, name)
+            link = os.path.islink(place)
+            content = os.readlink(place) if link else hash_file(place) if os.path.isfile(place) else ""
+            digest.update(repr((os.path.relpath(place, path), link, content)).encode())
     return digest.hexdigest()
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from typing import Any, NamedTuple
 from urllib.request import pathname2url
@@ -67,6 +67,11 @@ class Known(NamedTuple):
     roots: str  #: digest of the whole request where only the same request may rely on it, else empty
 
 
+def _plain(project: str) -> str:
+    """Nothing is said about how a project is to be built."""
+    return ""
+
+
 class LocalIndex:
     """Archives and what is known of them, in one directory that processes share.
 
@@ -77,6 +82,7 @@ class LocalIndex:
     def __init__(self, root: str, tag: str) -> None:
         self.root = root
         self.tag = tag
+        self.variant: Callable[[str], str] = _plain  #: names the way in which the sdists of a project are to be built
         self.added = False  #: whether this run added an archive
 
     # Archives
@@ -99,6 +105,16 @@ class LocalIndex:
                 if os.path.exists(temporary):
                     os.unlink(temporary)
                 raise
+            self.added = True
+        return archive
+
+    def add_copy(self, path: str) -> Archive:
+        """Take a file into the index that stays where it is."""
+        archive = self.locate(_fs.hash_file(path), os.path.basename(path))
+        if not os.path.exists(archive.path):
+            with _fs.replacing(archive.path) as stream, open(path, "rb") as source:
+                shutil.copyfileobj(source, stream)
+            self.check(archive)  # it may have changed meanwhile
             self.added = True
         return archive
 
@@ -125,9 +141,12 @@ class LocalIndex:
     # Metadata
 
     def _facts_directory(self, archive: Archive) -> str:
-        """Wheels say the same to everybody; what an sdist says may depend on the interpreter that asks."""
+        """Wheels say the same to everybody; what an sdist says may depend on the interpreter and on how it is built."""
         directory = os.path.dirname(archive.path)
-        return directory if archive.filename.endswith(".whl") else os.path.join(directory, self.tag)
+        if archive.filename.endswith(".whl"):
+            return directory
+        split = name_and_version(archive.filename)
+        return os.path.join(directory, self.tag + self.variant(split[0] if split is not None else ""))
 
     def metadata(self, archive: Archive) -> bytes | None:
         """Give the core metadata of an archive, if it is known for this target."""
@@ -236,6 +255,15 @@ class LocalIndex:
             for archive in self.archives_in_view(view, project):
                 found[archive.filename] = archive
         return list(found.values())
+
+    def sdists(self, project: str) -> list[Archive]:
+        """Give the sdists of a project that any view has, also those that share a file name."""
+        import glob
+
+        pattern = os.path.join(glob.escape(self.root), "views", "*", "*", glob.escape(project) + ".json")
+        views = [os.path.basename(os.path.dirname(path)) for path in glob.glob(pattern)]
+        archives = [archive for view in views for archive in self.archives_in_view(view, project)]
+        return list({each.sha256: each for each in archives if not each.filename.endswith(".whl")}.values())
 
     def url(self, archive: Archive) -> str:
         """Give the URL under which an archive stands on a page."""

@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 import sys
 import time
+from _thread import RLock  # not from threading, which a run that only installs need not import
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 __all__ = ["Messages"]
 
@@ -15,7 +18,7 @@ _LEVELS = {"NOTSET": 0, "DEBUG": 10, "INFO": 20, "WARN": 30, "WARNING": 30, "ERR
 
 
 class Messages:
-    """Prints messages from a level on.
+    """Prints messages from a level on, from any thread, and shows one line that changes in place.
 
     :param verbosity: name of that level.
     :param offset: steps that ``-v`` (positive) and ``-q`` (negative) move it.
@@ -23,7 +26,9 @@ class Messages:
 
     def __init__(self, verbosity: str, log_format: str, offset: int = 0) -> None:
         self.level = _LEVELS[verbosity] - 10 * offset
+        self.lock = RLock()  #: held while something is printed
         self._format = log_format
+        self._shown = ""
 
     def debug(self, text: str) -> None:
         """Say what helps to find out why something happened."""
@@ -37,9 +42,35 @@ class Messages:
         """Say what the user may want to change."""
         self._say("WARNING", text)
 
+    def show(self, text: str, end: str = "") -> None:
+        """Show a line at the end of the terminal that the next message or :meth:`show` takes away again.
+
+        :param text: ASCII, cut where the terminal is too narrow for it and ``end``. Both empty: no line any more.
+        """
+        with self.lock:
+            if text + end == self._shown:
+                return
+            width = _terminal_width()
+            room = max(0, width - 3)  # the terminal may add its ^C, and a full line would be continued on the next one
+            text = text if len(text + end) <= room else text[: max(0, room - len(end) - 3)] + "..."
+            # Blanks and no escape sequence: they work on every terminal. The text is last, so that a ^C follows it.
+            sys.stderr.write(f"\r{' ' * (width - 1)}\r{(text + end)[:room]}")
+            sys.stderr.flush()
+            self._shown = text + end
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Take the line of :meth:`show` away and let no other thread print, while something else is printed."""
+        with self.lock:
+            self.show("")
+            yield
+
     def _say(self, level: str, text: str) -> None:
-        if _LEVELS[level] < self.level:
-            return
+        if _LEVELS[level] >= self.level:
+            with self.alone():
+                self._print(level, text)
+
+    def _print(self, level: str, text: str) -> None:
         if sys.stderr.isatty():
             self._say_in_colour(level, text)
             return
@@ -69,6 +100,13 @@ class Messages:
             logger.propagate = False
             coloredlogs.install(level=max(self.level, 1), logger=logger, fmt=self._format, stream=sys.stderr)
         logger.log(_LEVELS[level], "%s", text)
+
+
+def _terminal_width() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except OSError:
+        return 80
 
 
 def _hostname() -> str:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-__all__ = ["Completed", "Ended", "in_parallel", "pass_through", "run", "stay_in_group"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+__all__ = ["Completed", "Ended", "Workers", "end_strays", "in_parallel", "pass_through", "results", "run"]
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 _GRACE = 5.0  # seconds between SIGTERM and SIGKILL
-_running: set[subprocess.Popen[str]] = set()
-_own_groups = True  # whether each program gets a process group of its own
-_ending = False  # whether nothing may be started any more
 
 
 class Ended(BaseException):
@@ -30,6 +32,37 @@ class Completed(NamedTuple):
     status: int  #: as ``subprocess`` gives it: negative for a signal
     output: str  #: standard output
     errors: str  #: standard error; empty if it was merged into ``output``
+
+
+class _Group:
+    """Programs that end together. What belongs to a group belongs to those above it, too."""
+
+    def __init__(self, above: _Group | None) -> None:
+        self.line: tuple[_Group, ...] = (self, *(above.line if above is not None else ()))
+        self.running: set[subprocess.Popen[str]] = set()
+        self.ending = False  #: whether nothing may be started any more
+
+    def end(self) -> None:
+        """End every program that some thread waits for."""
+        for process in list(self.running):
+            _signal(process, signal.SIGTERM)
+        deadline = time.monotonic() + _GRACE
+        for process in list(self.running):
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                pass
+            _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+_all = _Group(None)
+_here = threading.local()
+
+
+def _group() -> _Group:
+    """Give the group of this thread."""
+    group: _Group = getattr(_here, "group", _all)
+    return group
 
 
 def run(
@@ -49,7 +82,8 @@ def run(
     :raises OSError: the program cannot be started.
     :raises Ended: nothing is to go on.
     """
-    if _ending:
+    groups = _group().line
+    if any(group.ending for group in groups):
         raise Ended
     process = subprocess.Popen(
         list(command),
@@ -60,17 +94,19 @@ def run(
         stderr=subprocess.STDOUT if merge else subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
-        start_new_session=_own_groups,
+        start_new_session=True,
     )
-    _running.add(process)
+    for group in groups:
+        group.running.add(process)
     try:
         output, errors = process.communicate(text)
     except BaseException:
         _end(process)
         raise
     finally:
-        _running.discard(process)
-    if _ending:
+        for group in groups:
+            group.running.discard(process)
+    if any(group.ending for group in groups):
         raise Ended
     return Completed(process.returncode, output, errors or "")
 
@@ -89,6 +125,51 @@ def _end(process: subprocess.Popen[str]) -> None:
             stream.close()
 
 
+class Workers:
+    """Threads that carry out tasks, several at a time, and whose programs can be ended all at once.
+
+    As a context manager it waits for all tasks; when it is left by an exception, their programs are ended.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._pool = ThreadPoolExecutor(jobs)
+        self._group = _Group(_group())
+        self._futures: list[Future[Any]] = []
+
+    def submit(self, function: Callable[[_Item], _Result], item: _Item) -> Future[_Result]:
+        """Have a function applied to an item when a thread is free."""
+        future = self._pool.submit(self.enter, function, item)
+        self._futures.append(future)
+        return future
+
+    def enter(self, function: Callable[[_Item], _Result], item: _Item) -> _Result:
+        """Apply a function in this thread; the programs that it runs belong to us."""
+        before = _group()
+        _here.group = self._group
+        try:
+            return function(item)
+        finally:
+            _here.group = before
+
+    def end(self) -> None:
+        """End the programs that tasks wait for, and start no more; gives back when no task goes on."""
+        self._group.ending = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        while self._group.running or not all(future.done() for future in self._futures):
+            self._group.end()
+            time.sleep(0.01)  # for the threads to notice
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is not None:
+            self.end()
+        self._pool.shutdown(wait=True)
+
+
 def in_parallel(function: Callable[[_Item], _Result], items: Sequence[_Item], jobs: int) -> list[_Result]:
     """Apply a function to items, several at a time; give the results in their order.
 
@@ -96,53 +177,47 @@ def in_parallel(function: Callable[[_Item], _Result], items: Sequence[_Item], jo
 
     :raises BaseException: the first failure.
     """
-    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+    with Workers(jobs) as workers:
+        return results([workers.submit(function, item) for item in items])
 
-    global _ending
-    pool = ThreadPoolExecutor(jobs)
-    futures = [pool.submit(function, item) for item in items]
+
+def results(futures: Sequence[Future[_Result]]) -> list[_Result]:
+    """Wait for tasks and give their results, in order; the first failure is raised when it comes."""
+    from concurrent.futures import FIRST_EXCEPTION, wait
+
+    wait(futures, return_when=FIRST_EXCEPTION)
+    for future in futures:
+        error = future.exception() if future.done() else None
+        if error is not None:
+            raise error
+    return [future.result() for future in futures]
+
+
+def end_strays(place: str) -> None:
+    """End what a killed process started and could not end itself: the programs whose environment names its directory.
+
+    Only where the system tells (``/proc``); elsewhere nothing happens.
+    """
+    import re
+
+    sign = re.compile(rb"[=:]" + re.escape(os.fsencode(place)) + rb"[/:\0]")
     try:
-        wait(futures, return_when=FIRST_EXCEPTION)
-        for future in futures:
-            error = future.exception() if future.done() else None
-            if error is not None:
-                raise error
-        return [future.result() for future in futures]
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        _ending = True
-        while not all(future.done() for future in futures):
-            _end_running()
-        raise
-    finally:
-        pool.shutdown(wait=True)
-        _ending = False
-
-
-def _end_running() -> None:
-    """End every program that some thread waits for."""
-    for process in list(_running):
-        _signal(process, signal.SIGTERM)
-    deadline = time.monotonic() + _GRACE
-    for process in list(_running):
+        processes = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return
+    for process in processes:
         try:
-            process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
+            with open(f"/proc/{process}/environ", "rb") as stream:
+                if process != os.getpid() and sign.search(stream.read()):
+                    os.kill(process, signal.SIGKILL)
+        except OSError:  # it has ended, or is somebody else's
             pass
-        _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
-    time.sleep(0.01)  # for the threads to notice
-
-
-def stay_in_group() -> None:
-    """Start programs in our own process group from now on, for a process that is itself ended with its group."""
-    global _own_groups
-    _own_groups = False
 
 
 def _signal(process: subprocess.Popen[str], signum: int) -> None:
     """Send a signal to a program and all that it started."""
     try:
-        if _own_groups and hasattr(os, "killpg"):
+        if hasattr(os, "killpg"):
             os.killpg(process.pid, signum)
         else:
             process.send_signal(signum)

@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 import time
+from _thread import allocate_lock
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Resources", "host_pip_version", "is_older", "open_data_directory", "open_resources"]
 
 _ABANDONED = 86400  # seconds
+_ELSEWHERE = "elsewhere"  # name of the file that lists temporary directories in other places
 
 
 class Resources:
@@ -46,12 +48,15 @@ class Resources:
         self.umask = _fs.current_umask()
         self.jobs = config.build_jobs or os.cpu_count() or 1
         self.index = LocalIndex(config.source_index, target_tag(target))
-        by_hash = bool(environ.get("SOURCE_DATE_EPOCH"))
-        trees = os.path.join(config.data_directory, "trees")
-        self.store = Store(trees, target, umask=self.umask, jobs=self.jobs, by_hash=by_hash)
-        self._elsewhere: list[str] = []
+        self.store = self.open_store(os.path.join(config.data_directory, "trees"))
         self._count = itertools.count(1)
         self._template: str | None = None
+        self._lock = allocate_lock()
+
+    def open_store(self, root: str) -> Store:
+        """Give a store for the target of this run."""
+        by_hash = bool(self.environ.get("SOURCE_DATE_EPOCH"))
+        return Store(root, self.target, umask=self.umask, jobs=self.jobs, by_hash=by_hash)
 
     def directory(self, name: str) -> str:
         """Make a new directory below the temporary root."""
@@ -60,30 +65,27 @@ class Resources:
         return path
 
     def short_directory(self) -> str:
-        """Make a temporary directory with a short path; it goes with the run, but not if that is killed."""
+        """Make a temporary directory with a short path. It goes with the run, or with the next if that is killed."""
         import tempfile
 
         path = tempfile.mkdtemp(prefix="pip-accel-")
-        self._elsewhere.append(path)
+        with open(os.path.join(self.temporary, _ELSEWHERE), "a", encoding="utf-8") as stream:
+            stream.write(path + "\n")
         return path
-
-    def close(self) -> None:
-        """Remove what is temporary and lies elsewhere."""
-        while self._elsewhere:
-            _fs.remove_tree(self._elsewhere.pop())
 
     @property
     def template(self) -> str:
         """The text of launchers, as the pip that runs here writes them; learned from it once."""
-        if self._template is None:
-            path = self.place("templates", f"pip-{host_pip_version()}")
-            self._template = _fs.read_text(path)
+        with self._lock:
             if self._template is None:
-                from pip_accel._install.scripts import learn_template
+                path = self.place("templates", f"pip-{host_pip_version()}")
+                self._template = _fs.read_text(path)
+                if self._template is None:
+                    from pip_accel._install.scripts import learn_template
 
-                self._template = learn_template(sys.executable, self.directory("template"))
-                _fs.write_file(path, self._template)
-        return self._template
+                    self._template = learn_template(sys.executable, self.directory("template"))
+                    _fs.write_file(path, self._template)
+            return self._template
 
     def place(self, *parts: str) -> str:
         """Give a path below the data directory."""
@@ -148,10 +150,17 @@ def open_resources(
     try:
         yield resources
     finally:
-        resources.close()
+        _remove(temporary)
         if holder is not None:
             os.close(holder)
-        _fs.remove_tree(temporary)
+
+
+def _remove(temporary: str) -> None:
+    """Remove the temporary directory of a run, and those that it has elsewhere."""
+    for path in (_fs.read_text(os.path.join(temporary, _ELSEWHERE)) or "").splitlines():
+        if os.path.basename(path).startswith("pip-accel-"):
+            _fs.remove_tree(path)
+    _fs.remove_tree(temporary)
 
 
 def _sweep(root: str) -> None:
@@ -168,7 +177,11 @@ def _sweep(root: str) -> None:
         except OSError:
             continue
         if handle is not None:
-            _fs.remove_tree(entry.path)
+            from pip_accel._process import end_strays
+
+            # What the killed run had started may still write there.
+            end_strays(entry.path)
+            _remove(entry.path)
             os.close(handle)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["compact", "mask_secrets", "parse_boolean", "parse_size", "parse_timespan"]
+__all__ = ["compact", "escape_unprintable", "mask_secrets", "parse_boolean", "parse_size", "parse_timespan"]
 
 _MASK = "****"
 _SIZE_UNITS = "kmgtp"
@@ -26,6 +26,13 @@ def compact(text: str, **kw: object) -> str:
     """
     paragraphs = re.split(r"\n\s*\n", text.strip())
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs).format(**kw)
+
+
+def escape_unprintable(text: str) -> str:
+    """Give ``text`` with a backslash and a code for what would move a terminal's cursor, colour or reorder its text."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def mask_secrets(text: str) -> str:

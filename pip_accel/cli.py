@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from pip_accel.exceptions import (
     BinaryDistributionError,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pip_accel._messages import Messages
     from pip_accel._plan.arguments import Request
     from pip_accel._plan.planning import Plan
+    from pip_accel._progress import BuildWatcher
     from pip_accel._values import Change, Installed, Target
     from pip_accel.config import Config
 
@@ -100,6 +101,8 @@ def _dispatch(words: Sequence[str], environ: Mapping[str, str]) -> int:
     if config.disable:
         return _hand_over(words, environ)
     command = find_command(words, environ)
+    if command is not None and command[1] == "cache" and list(words[command[0] + 1 :])[:1] == ["explain"]:
+        return _explain(words[: command[0]], words[command[0] + 2 :], environ, config)
     if command is None or command[1] != "install":
         return _hand_over(words, environ)
     return _install(words, environ, config)
@@ -149,6 +152,54 @@ def _install(words: Sequence[str], environ: Mapping[str, str], config: Config) -
     return _hand_over(words, environ)
 
 
+def _explain(before: Sequence[str], words: Sequence[str], environ: Mapping[str, str], config: Config) -> int:
+    """Say which key each source distribution of some projects has now, and why there is no result of its build.
+
+    :param before: options before the command.
+    :param words: those that an installation of these projects would have: options may belong to the key.
+    """
+    from pip_accel._accelerator import open_engine
+    from pip_accel._environment import find_target, validate_environment
+    from pip_accel._explain import describe, explain, find_sdists
+    from pip_accel._messages import Messages
+    from pip_accel._plan.arguments import parse
+    from pip_accel._resources import open_resources
+    from pip_accel.caches import CacheManager
+
+    if not words:
+        print("ERROR: Please provide the name of a project: pip-accel cache explain NAME", file=sys.stderr)
+        return 1
+    config.check()
+    try:
+        request = parse([*before, "install", *words], environ)
+    except Unsupported as reason:
+        print(f"ERROR: pip-accel builds nothing for these words and settings: {reason}", file=sys.stderr)
+        return 1
+    messages = Messages(config.log_verbosity, config.log_format, request.verbosity)
+    for warning in config.warnings:
+        messages.warning(warning)
+    if request.python is None:
+        validate_environment(environ)
+    config.offline, config.index_max_age = True, None  # what is known now is what counts
+    caches = CacheManager(
+        config, on_failure=lambda name, error: messages.warning(f"The cache backend {name} cannot be asked: {error}")
+    )
+    status = 0
+    with (
+        open_resources(config, find_target(request.python), request.python, environ) as resources,
+        open_engine(resources, request, messages.info) as engine,
+    ):
+        for root in dict.fromkeys(request.requirements):
+            pins = find_sdists(resources, root)
+            for pin in pins:
+                for line in describe(explain(resources, engine.builder, caches, pin)):
+                    print(line)
+            if not pins:
+                print(f"ERROR: The local index has no source distribution of {root.text.strip()}", file=sys.stderr)
+                status = 1
+    return status
+
+
 def _verbosity(words: Sequence[str]) -> int:
     """Count ``-v`` less ``-q`` among words that could not be parsed, as far as that is safe."""
     return sum((word in ("-v", "--verbose")) - (word in ("-q", "--quiet")) for word in words)
@@ -163,22 +214,31 @@ def _install_into(
 
     started = time.monotonic()
     check_target(target, request)
-    printer = _Printer(request)
+    printer = _Printer(request, messages)
     waiting = f"Waiting for another run of pip-accel to finish with {target.prefix}"
     with lock_prefix(target.prefix, lambda: messages.info(waiting)):
         if repair(target.prefix):
             messages.warning(f"A run of pip-accel was interrupted here: {target.prefix} was put back as it was before")
         try:
-            with open_resources(config, target, request.python, environ) as resources:
+            with open_resources(config, target, request.python, environ) as resources, ExitStack() as stack:
+
+                def watch() -> BuildWatcher:
+                    from pip_accel._progress import Progress
+
+                    progress = Progress(messages, environ=environ, progress_bar=request.progress_bar)
+                    return stack.enter_context(progress)
+
                 try:
                     outcome = install(
                         resources,
                         request,
                         say=messages.info,
+                        watcher=watch,
                         on_plan=printer.announce,
                         on_replace=printer.replaced,
                     )
                 except (PipFailed, BinaryDistributionError) as error:
+                    stack.close()
                     said = f"{error}{error.context.get('errors', '')}"
                     for sign in _OUT_OF_SPACE:
                         if sign in said:
@@ -258,8 +318,9 @@ def _keep_size(config: Config, messages: Messages) -> None:
 class _Printer:
     """pip's closing lines, on standard output."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, messages: Messages) -> None:
         self._quiet = request.verbosity < 0
+        self._messages = messages
         self.announced = False  #: whether the environment is about to change
 
     def announce(self, plan: Plan, changes: tuple[Change, ...]) -> None:
@@ -268,9 +329,10 @@ class _Printer:
         if changes:
             lines.append("Installing collected packages: " + ", ".join(change.tree.name for change in changes))
         self._print(lines)
-        for line in plan.errors.splitlines():
-            if line.startswith(("WARNING:", "Reason for being yanked:")):
-                print(line, file=sys.stderr)
+        with self._messages.alone():
+            for line in plan.errors.splitlines():
+                if line.startswith(("WARNING:", "Reason for being yanked:")):
+                    print(line, file=sys.stderr)
         self.announced = True
 
     def replaced(self, change: Change) -> None:
@@ -294,9 +356,10 @@ class _Printer:
 
     def _print(self, lines: Sequence[str]) -> None:
         if not self._quiet:
-            for line in lines:
-                print(line)
-            sys.stdout.flush()
+            with self._messages.alone():
+                for line in lines:
+                    print(line)
+                sys.stdout.flush()
 
 
 def _name_and_version(installed: Installed) -> tuple[str, str]:

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from pip_accel import _fs
 from pip_accel._archives import Contents, is_whole, read_wheel, write_bdist
-from pip_accel._build.environment import BuildEnvironment, fill_environment, make_environment
+from pip_accel._build.environment import BuildEnvironment, Environments, fill_environment
 from pip_accel._build.hooks import Backend
 from pip_accel._build.key import identify_compiler, key_digest, make_key
-from pip_accel._build.source import BuildSystem, read_build_system, static_metadata, unpack_sdist
+from pip_accel._build.recipe import Recipe
+from pip_accel._build.source import BuildSystem, read_build_system, unpack_sdist
 from pip_accel._build.transform import read_dumb, with_digests
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._process import run
+from pip_accel._progress import keep_output
 from pip_accel._values import Archive, Pin, Tree
 from pip_accel.exceptions import BinaryDistributionError, BuildFailed, PipAcceleratorError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pip_accel._progress import BuildWatcher
     from pip_accel._resources import Resources
     from pip_accel.caches import CacheManager
 
-__all__ = ["Builder", "Buildable"]
+__all__ = ["Builder", "Buildable", "Prepared"]
 
 
 _LONG = 64  # characters
@@ -36,11 +42,24 @@ class Buildable(NamedTuple):
     cache_tag: str
 
 
-class _Workplace(NamedTuple):
+class Prepared(NamedTuple):
+    """A source tree whose metadata was prepared."""
+
     source: str
     system: BuildSystem
-    environment: BuildEnvironment
-    directory: str
+    dynamic: tuple[str, ...] | None  #: what the backend requires beyond ``[build-system]``, if it was asked
+    metadata: str | None  #: path of its ``.dist-info``; ``None`` where its own ``PKG-INFO`` binds
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What finding a result of its build takes, as the local index keeps it."""
+        return {"requires": list(self.system.requires), "dynamic": list(self.dynamic or ())}
+
+    def read_metadata(self) -> bytes:
+        """Give the core metadata that the backend prepared."""
+        assert self.metadata is not None
+        with open(os.path.join(self.metadata, "METADATA"), "rb") as stream:
+            return stream.read()
 
 
 class Builder:
@@ -48,139 +67,102 @@ class Builder:
 
     :param plan: gives the pins of build requirements, dependencies first.
     :param unpack: gives the trees of pins; those that are sdists get built for that.
+    :param watcher: is told of each build.
     """
 
     def __init__(
         self,
         resources: Resources,
+        recipe: Recipe,
         caches: CacheManager,
         plan: Callable[[Sequence[str]], Sequence[Pin]],
         unpack: Callable[[Sequence[Pin]], Sequence[Tree]],
+        watcher: BuildWatcher,
     ) -> None:
         self._resources = resources
+        self._recipe = recipe
         self._caches = caches
         self._plan = plan
         self._unpack = unpack
-        self._compiler: str | None = None
+        self._watcher = watcher
+        self._compiler: Mapping[str, str] | None = None
+        self._slots = threading.BoundedSemaphore(resources.jobs)
+        self._pins: dict[str, Pin] = {}  #: of build requirements, by digest
+        self._environments = Environments(
+            lambda: os.path.join(resources.directory("environment"), "env"),
+            resources.target,
+            resources.environ,
+            self._install,
+        )
         self.shared = caches.shared  #: whether results may come from other machines
         self.built: list[str] = []  #: names and versions of what this run built
 
     # Metadata
 
-    def metadata(self, archive: Archive) -> bytes:
-        """Give the core metadata of an sdist: its own where that binds its builds, else from its build backend."""
-        directory = self._resources.directory("source")
-        try:
-            source = unpack_sdist(archive.path, os.path.join(directory, "tree"))
-            metadata = static_metadata(source)
-            if metadata is None:
-                dist_info, facts = self.prepare(source, archive.filename, os.path.join(directory, "metadata"))
-                self._resources.index.set_build_facts(archive, facts)
-                with open(os.path.join(dist_info, "METADATA"), "rb") as stream:
-                    metadata = stream.read()
-            return metadata
-        finally:
-            _fs.remove_tree(directory)
+    def prepare(self, source: str, label: str, directory: str, project: str = "") -> Prepared:
+        """Prepare the metadata of a source tree.
 
-    def prepare(self, source: str, label: str, directory: str) -> tuple[str, dict[str, Any]]:
-        """Prepare the metadata of a source tree: the path of its ``.dist-info``, and what its build needs.
-
+        :param directory: where to.
+        :param project: canonical name of its project, as far as that is known.
         :raises BuildFailed: a hook of the build backend failed.
         """
         os.makedirs(directory, exist_ok=True)
         system = read_build_system(source)
-        work = self._resources.directory("prepare")
-        try:
-            place = self._workplace(source, system, work)
-            backend = Backend(source, system, place.environment, label)
-            dynamic = backend.requires()
-            self._fill(place.environment, self._beyond(system.requires, dynamic))
-            return backend.metadata(directory), _facts(system, dynamic)
-        finally:
-            _fs.remove_tree(work)
+        with self._environment(system) as (environment, environ):
+            backend = self._backend(source, system, environment, environ, label, project)
+            dynamic = self._ask(backend, system, environment)
+            return Prepared(source, system, dynamic, backend.metadata(directory))
 
-    # Builds
+    def _backend(
+        self,
+        source: str,
+        system: BuildSystem,
+        environment: BuildEnvironment,
+        environ: Mapping[str, str],
+        label: str,
+        project: str,
+    ) -> Backend:
+        settings = self._recipe.settings_of(project, os.path.realpath(source))
+        return Backend(source, system, environment.target.python, environ, settings, label)
 
-    def obtain(self, pin: Pin) -> Archive:
-        """Give the binary distribution archive of a source distribution, from a cache or by building it now.
+    def _ask(self, backend: Backend, system: BuildSystem, environment: BuildEnvironment) -> tuple[str, ...]:
+        """Ask a backend what else it requires, and provide that. pip does not ask where nothing is to be provided."""
+        if not self._recipe.isolation:
+            return ()
+        dynamic = tuple(backend.requires())
+        self._environments.extend(environment, self._digests(self._beyond(system.requires, dynamic)))
+        return dynamic
 
-        :raises BinaryDistributionError: it cannot be built; the build's whole output is in the context.
-        """
-        facts = self._resources.index.build_facts(pin.archive)
-        if facts is not None:
-            found = self._find(self._buildable(pin, facts))
-            if found is not None:
-                return found
-        work = self._resources.directory("build")
-        try:
-            return self._build_once(pin, work)
-        finally:
-            _fs.remove_tree(work)
+    # Environments
 
-    def _find(self, buildable: Buildable) -> Archive | None:
-        for path in self._caches.candidates(buildable):
-            archive = Archive(path, os.path.basename(path), _fs.hash_file(path))
-            # What lies in the store was checked when it was unpacked.
-            if self._resources.store.has(archive.sha256) or is_whole(path):
-                return archive
-        return None
-
-    def _buildable(self, pin: Pin, facts: Mapping[str, Any]) -> Buildable:
-        config = self._resources.config
-        if self._compiler is None:
-            self._compiler = identify_compiler(self._resources.environ, self._resources.target.compiler)
-        requires, dynamic = facts["requires"], facts["dynamic"]
-        requirements = (*self._plan(tuple(requires)), *self._beyond(requires, dynamic))
-        key = make_key(
-            pin,
-            self._resources.target,
-            requirements,
-            self._resources.environ,
-            salt=config.salt,
-            variables=config.key_variables,
-            revision=config.cache_format_revision,
-            compiler=self._compiler,
-        )
-        return Buildable(key, self._resources.index.tag)
-
-    def _build_once(self, pin: Pin, work: str) -> Archive:
-        """Build, unless another process does so meanwhile. Nothing is planned while the lock is held: plans may build."""
-        label = f"{pin.name} {pin.version}"
-        self._resources.index.check(pin.archive)
-        source = unpack_sdist(pin.archive.path, os.path.join(work, "tree"))
-        system = read_build_system(source)
-        place = self._workplace(source, system, work)
-        # Asked anew for each build, as it may depend on what the machine has; what is kept only finds results.
-        facts = _facts(system, Backend(source, system, place.environment, label).requires())
-        self._resources.index.set_build_facts(pin.archive, facts)
-        buildable = self._buildable(pin, facts)
-        self._fill(place.environment, self._beyond(system.requires, facts["dynamic"]))
-        locks = self._resources.place("locks")
-        _fs.make_directory(locks)
-        with _fs.lock_file(os.path.join(locks, key_digest(buildable.cache_key))):
-            found = self._find(buildable)
-            if found is not None:
-                return found
-            path = self._build(place, label, buildable)
-            with open(path, "rb") as stream:
-                self._caches.put(buildable, stream)
-        self.built.append(label)
-        found = self._find(buildable)
-        if found is not None:
-            return found
-        # No cache took it: it lives as long as this run.
-        kept = os.path.join(self._resources.directory("built"), os.path.basename(path))
-        os.rename(path, kept)
-        return Archive(kept, os.path.basename(kept), _fs.hash_file(kept))
-
-    def _workplace(self, source: str, system: BuildSystem, work: str) -> _Workplace:
-        """Make the build environment of a source tree, with the requirements that are known beforehand."""
+    @contextmanager
+    def _environment(self, system: BuildSystem) -> Iterator[tuple[BuildEnvironment, dict[str, str]]]:
+        """Lend an environment with the requirements that are known beforehand, and the variables for its programs."""
         resources = self._resources
-        # Sockets have to fit into 108 characters, and builds make some there.
-        temporary = os.path.join(work, "tmp") if len(work) < _LONG else resources.short_directory()
-        environment = make_environment(os.path.join(work, "env"), resources.target, resources.environ, temporary)
-        self._fill(environment, self._plan(tuple(system.requires)))
-        return _Workplace(source, system, environment, work)
+        temporary = resources.directory("t")
+        if len(temporary) > _LONG:  # sockets have to fit into 108 characters, and builds make some there
+            temporary = resources.short_directory()
+        if not self._recipe.isolation:
+            environ = {**resources.environ, "LC_ALL": "C.UTF-8", "TMPDIR": temporary}
+            try:
+                yield BuildEnvironment(resources.target, environ), environ
+            finally:
+                _fs.remove_tree(temporary)
+            return
+        environment = self._environments.borrow(self._digests(self._plan(tuple(system.requires))))
+        try:
+            yield environment, {**environment.environ, "TMPDIR": temporary}
+        finally:
+            self._environments.give_back(environment)
+            _fs.remove_tree(temporary)
+
+    def _digests(self, pins: Sequence[Pin]) -> list[str]:
+        self._pins.update((pin.archive.sha256, pin) for pin in pins)
+        return [pin.archive.sha256 for pin in pins]
+
+    def _install(self, environment: BuildEnvironment, digests: Sequence[str]) -> None:
+        trees = self._unpack([self._pins[digest] for digest in digests])
+        fill_environment(environment, trees, self._resources.template, self._resources.umask)
 
     def _beyond(self, requires: Sequence[str], dynamic: Sequence[str]) -> list[Pin]:
         """Give the pins that a backend's own requirements bring in, as pip does: those that are there already stay.
@@ -214,48 +196,183 @@ class Builder:
             )
         return version is not None
 
-    def _fill(self, environment: BuildEnvironment, pins: Sequence[Pin]) -> None:
-        """Install build requirements into a build environment."""
-        if pins:
-            fill_environment(environment, self._unpack(pins), self._resources.template, self._resources.umask)
+    # Keys
 
-    def _build(self, place: _Workplace, label: str, buildable: Buildable) -> str:
-        if place.system.legacy and not _mentions_wheels(place.source):
+    def buildable(self, pin: Pin) -> Buildable | None:
+        """Give the key of an sdist's build from what is known about it, or ``None`` if its backend was never asked."""
+        facts = self._resources.index.build_facts(pin.archive)
+        return None if facts is None else self._buildable(pin, facts["requires"], facts["dynamic"])
+
+    def _buildable(self, pin: Pin, requires: Sequence[str], dynamic: Sequence[str]) -> Buildable:
+        config, name = self._resources.config, canonical_name(pin.name)
+        if self._compiler is None:
+            self._compiler = identify_compiler(self._resources.environ, self._resources.target.compiler)
+        isolated = self._recipe.isolation
+        requirements = (*self._plan(tuple(requires)), *self._beyond(requires, dynamic)) if isolated else ()
+        key = make_key(
+            pin,
+            self._resources.target,
+            requirements,
+            self._resources.environ,
+            salt=config.salt,
+            variables=config.key_variables,
+            revision=config.cache_format_revision,
+            compiler=self._compiler,
+            config_settings=self._recipe.settings_of(name),
+            build_constraints=self._recipe.constraints,
+            outside=() if isolated else self._recipe.outside(self._resources.target),
+        )
+        return Buildable(key, self._resources.index.tag)
+
+    def _find(self, buildable: Buildable) -> Archive | None:
+        for path in self._caches.candidates(buildable):
+            archive = Archive(path, os.path.basename(path), _fs.hash_file(path))
+            # What lies in the store was checked when it was unpacked.
+            if self._resources.store.has(archive.sha256) or is_whole(path):
+                return archive
+        return None
+
+    # Builds
+
+    def obtain(self, pin: Pin, prepared: Prepared | None = None) -> Archive:
+        """Give the binary distribution archive of a source distribution, from a cache or by building it now.
+
+        :param pin: what is to be built; its archive is a directory where its digest is empty.
+        :param prepared: its source tree, if its metadata was just prepared there.
+        :raises BinaryDistributionError: it cannot be built; the build's whole output is in the context.
+        """
+        if pin.archive.sha256:
+            buildable = self.buildable(pin)
+            found = self._find(buildable) if buildable is not None else None
+            if found is not None:
+                return found
+        work = self._resources.directory("build")
+        try:
+            return self._build_once(pin, work, prepared)
+        finally:
+            _fs.remove_tree(work)
+
+    def _build_once(self, pin: Pin, work: str, prepared: Prepared | None) -> Archive:
+        """Build, unless another process does so meanwhile. Nothing is planned while the lock is held: plans may build."""
+        label = f"{pin.name} {pin.version}"
+        source = prepared.source if prepared is not None else self._source(pin, work)
+        system = prepared.system if prepared is not None else read_build_system(source)
+        with self._environment(system) as (environment, environ):
+            project = canonical_name(pin.name)
+            backend = self._backend(source, system, environment, environ, label, project)
+            if prepared is not None and prepared.dynamic is not None:
+                dynamic = prepared.dynamic
+                self._environments.extend(environment, self._digests(self._beyond(system.requires, dynamic)))
+            else:
+                # Asked anew for each build, as it may depend on what the machine has; what is kept only finds results.
+                dynamic = self._ask(backend, system, environment)
+            task = _Task(pin, source, system, prepared.metadata if prepared is not None else None, work, label)
+            if not pin.archive.sha256:
+                buildable = self._buildable(pin, system.requires, dynamic)
+                return self._keep(self._build(task, backend, environment, environ, buildable), pin)
+            self._resources.index.set_build_facts(
+                pin.archive, {"requires": list(system.requires), "dynamic": list(dynamic)}
+            )
+            buildable = self._buildable(pin, system.requires, dynamic)
+            locks = self._resources.place("locks")
+            _fs.make_directory(locks)
+            with _fs.lock_file(os.path.join(locks, key_digest(buildable.cache_key))):
+                found = self._find(buildable)
+                if found is not None:
+                    return found
+                path = self._build(task, backend, environment, environ, buildable)
+                with open(path, "rb") as stream:
+                    self._caches.put(buildable, stream)
+        return self._find(buildable) or self._keep(path, pin)
+
+    def _source(self, pin: Pin, work: str) -> str:
+        if not pin.archive.sha256:
+            return pin.archive.path
+        self._resources.index.check(pin.archive)
+        return unpack_sdist(pin.archive.path, os.path.join(work, "tree"))
+
+    def _keep(self, path: str, pin: Pin) -> Archive:
+        """Keep a result that no cache has, for as long as this run lasts."""
+        kept = os.path.join(self._resources.directory("built"), f"{canonical_name(pin.name)}.tar.gz")
+        os.rename(path, kept)
+        return Archive(kept, os.path.basename(kept), _fs.hash_file(kept))
+
+    def _build(
+        self,
+        task: _Task,
+        backend: Backend,
+        environment: BuildEnvironment,
+        environ: Mapping[str, str],
+        buildable: Buildable,
+    ) -> str:
+        """Build; give the path of the archive."""
+        self._watcher.expect(1)
+        with self._slots:
+            started = time.monotonic()
+            self._watcher.started(task.label)
+            failed = True
+            said: list[str] = []
             try:
-                return self._write(self._build_dumb(place, label), place.directory, label, buildable)
-            except PipAcceleratorError:
-                # It may well build as a wheel, which is what pip would have installed. If not, that error is the one.
-                pass
-        backend = Backend(place.source, place.system, place.environment, label)
-        output = os.path.join(place.directory, "wheel")
-        os.makedirs(output)
-        contents, opened = read_wheel(backend.wheel(output))
-        with opened:
-            return self._write(contents, place.directory, label, buildable)
+                path = self._build_somehow(task, backend, environment, environ, buildable, said)
+                failed = False
+            finally:
+                output = "".join((*said, backend.output))
+                self._watcher.ended(task.label, time.monotonic() - started, output, failed)
+                keep_output(self._resources.place("logs"), task.label, output)
+        self.built.append(task.label)
+        return path
 
-    def _build_dumb(self, place: _Workplace, label: str) -> Contents:
-        """Build a project that has only a ``setup.py`` with ``bdist_dumb``."""
-        payload, metadata = os.path.join(place.directory, "dumb"), os.path.join(place.directory, "info")
+    def _build_somehow(
+        self,
+        task: _Task,
+        backend: Backend,
+        environment: BuildEnvironment,
+        environ: Mapping[str, str],
+        buildable: Buildable,
+        said: list[str],
+    ) -> str:
+        plain = task.system.legacy and task.pin.archive.sha256 and not buildable.cache_key["config-settings"]
+        if plain and not _mentions_wheels(task.source):
+            for command in ("bdist_dumb", "bdist"):
+                try:
+                    contents = self._build_dumb(task, command, environment.target.python, environ)
+                    return self._write(contents, task, buildable)
+                except PipAcceleratorError as error:
+                    # It may well build as a wheel, which is what pip would have installed. If not, that error is the one.
+                    said.append(str(error.context.get("output", error)) + "\n")
+        output = os.path.join(task.work, "wheel")
+        os.makedirs(output)
+        contents, opened = read_wheel(backend.wheel(output, task.metadata))
+        with opened:
+            return self._write(contents, task, buildable)
+
+    def _build_dumb(self, task: _Task, words: str, python: str, environ: Mapping[str, str]) -> Contents:
+        """Build a project that has only a ``setup.py`` with ``bdist_dumb`` or ``bdist``."""
+        payload, metadata = os.path.join(task.work, words), os.path.join(task.work, f"{words}-info")
         os.makedirs(payload)
         os.makedirs(metadata)
         driver = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_setup_driver.py")
-        command = [place.environment.target.python, driver, payload, metadata]
-        answer = run(command, cwd=place.source, env=place.environment.environ, merge=True)
+        command = [python, driver, payload, metadata, words]
+        answer = run(command, cwd=task.source, env=environ, merge=True)
         if answer.status != 0:
-            raise BuildFailed("{label} could not be built by bdist_dumb", label=label, output=answer.output)
+            raise BuildFailed("{label} could not be built by {words}", label=task.label, words=words, output=answer.output)
         files = os.listdir(payload)
         if len(files) != 1:
-            raise BinaryDistributionError("bdist_dumb of {label} left {count} files", label=label, count=len(files))
+            message = "{words} of {label} left {count} files"
+            raise BinaryDistributionError(message, words=words, label=task.label, count=len(files))
         return read_dumb(os.path.join(payload, files[0]), metadata)
 
-    def _write(self, contents: Contents, directory: str, label: str, buildable: Buildable) -> str:
+    def _write(self, contents: Contents, task: _Task, buildable: Buildable) -> str:
         key = buildable.cache_key
         built = canonical_name(contents.name), canonical_version(contents.version)
         if built != (key["name"], key["version"]):
             raise BuildFailed(
-                "The build of {label} gave {name} {version}", label=label, name=contents.name, version=contents.version
+                "The build of {label} gave {name} {version}",
+                label=task.label,
+                name=contents.name,
+                version=contents.version,
             )
-        path = os.path.join(directory, "result.tar.gz")
+        path = os.path.join(task.work, "result.tar.gz")
         with open(path, "wb") as stream:
             write_bdist(
                 with_digests(contents),
@@ -268,11 +385,18 @@ class Builder:
         return path
 
 
+class _Task(NamedTuple):
+    """One build."""
+
+    pin: Pin
+    source: str
+    system: BuildSystem
+    metadata: str | None  #: the ``.dist-info`` that was prepared in this source tree
+    work: str  #: a directory of its own
+    label: str
+
+
 def _mentions_wheels(source: str) -> bool:
     """Whether a setup script has something to do with the building of wheels that bdist_dumb would not do."""
     with open(os.path.join(source, "setup.py"), "rb") as stream:
         return b"bdist_wheel" in stream.read()
-
-
-def _facts(system: BuildSystem, dynamic: Sequence[str]) -> dict[str, Any]:
-    return {"requires": list(system.requires), "dynamic": list(dynamic)}

@@ -6,11 +6,11 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
+from typing import Any
 
 import pyproject_hooks
 from pyproject_hooks import BackendUnavailable, BuildBackendHookCaller, HookMissing
 
-from pip_accel._build.environment import BuildEnvironment
 from pip_accel._build.source import BuildSystem
 from pip_accel._process import run
 from pip_accel.exceptions import BuildFailed, NoBuildOutput
@@ -25,20 +25,36 @@ if hasattr(pyproject_hooks, "BuildBackendWarning"):
 class Backend:
     """The build backend of one source tree.
 
+    :param environ: the variables that the hooks get.
+    :param settings: the config settings that the hooks get.
     :param label: the distribution, as errors name it.
     """
 
-    def __init__(self, source: str, system: BuildSystem, environment: BuildEnvironment, label: str) -> None:
+    def __init__(
+        self,
+        source: str,
+        system: BuildSystem,
+        python: str,
+        environ: Mapping[str, str],
+        settings: Mapping[str, Any],
+        label: str,
+    ) -> None:
         self.label = label
-        self._environment = environment
+        self._environ = environ
+        self._settings = dict(settings) or None
         self._said: list[str] = []
         self._caller = BuildBackendHookCaller(
             source,
             system.backend,
             list(system.backend_path) or None,
             runner=self._run,
-            python_executable=environment.target.python,
+            python_executable=python,
         )
+
+    @property
+    def output(self) -> str:
+        """What the hooks have said so far."""
+        return "".join(self._said)
 
     def _run(
         self,
@@ -46,7 +62,7 @@ class Backend:
         cwd: str | PathLike[str] | None = None,
         extra_environ: Mapping[str, str] | None = None,
     ) -> None:
-        environ = {**self._environment.environ, **(extra_environ or {})}
+        environ = {**self._environ, **(extra_environ or {})}
         answer = run(cmd, cwd=None if cwd is None else os.fspath(cwd), env=environ, merge=True)
         self._said.append(answer.output)
         if answer.status != 0:
@@ -57,13 +73,13 @@ class Backend:
             "{label} could not be built: {reason}. The build said:\n\n{output}",
             label=self.label,
             reason=reason,
-            output="".join(self._said).rstrip(),
+            output=self.output.rstrip(),
         )
 
     def requires(self) -> list[str]:
         """Ask which requirements a build has beyond those in ``pyproject.toml``."""
         try:
-            return list(self._caller.get_requires_for_build_wheel())
+            return list(self._caller.get_requires_for_build_wheel(self._settings))
         except HookMissing:
             return []
         except BackendUnavailable as error:
@@ -72,14 +88,17 @@ class Backend:
     def metadata(self, directory: str) -> str:
         """Prepare the metadata; give the path of the ``.dist-info`` directory."""
         try:
-            return os.path.join(directory, self._caller.prepare_metadata_for_build_wheel(directory))
+            return os.path.join(directory, self._caller.prepare_metadata_for_build_wheel(directory, self._settings))
         except BackendUnavailable as error:
             raise self._failure(f"its build backend cannot be imported ({error})") from error
 
-    def wheel(self, directory: str) -> str:
-        """Build the wheel; give its path."""
+    def wheel(self, directory: str, metadata: str | None) -> str:
+        """Build the wheel; give its path.
+
+        :param metadata: the ``.dist-info`` that was prepared in this source tree before.
+        """
         try:
-            name = self._caller.build_wheel(directory)
+            name = self._caller.build_wheel(directory, self._settings, metadata)
         except BackendUnavailable as error:
             raise self._failure(f"its build backend cannot be imported ({error})") from error
         path = os.path.join(directory, name)
@@ -87,6 +106,6 @@ class Backend:
             raise NoBuildOutput(
                 "The build of {label} ended well but left no wheel. The build said:\n\n{output}",
                 label=self.label,
-                output="".join(self._said).rstrip(),
+                output=self.output.rstrip(),
             )
         return path

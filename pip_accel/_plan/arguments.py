@@ -30,10 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from pip_accel._plan.requirements import ConfigSettings
+
 __all__ = ["FormatControl", "IndexSettings", "Request", "Root", "download_words", "find_command", "parse", "read_file"]
 
 #: pip sets these where it starts itself and builds; what it then does differs
 _INSIDE_PIP = ("_PIP_RUNNING_IN_SUBPROCESS", "_PIP_IN_BUILD_IGNORE_CONSTRAINTS")
+#: options in requirement files that pip carries out while it parses a line, whatever else stands on it
+_AT_ONCE = ("format_control", "features_enabled")
 _HASHES = ("sha256:", "sha384:", "sha512:")
 
 
@@ -55,7 +59,7 @@ class Request(NamedTuple):
     python: str | None  #: value of ``--python``: an interpreter, or the directory of an environment
     requirements: tuple[Root, ...]  #: in the order in which pip meets them
     constraints: tuple[Root, ...]
-    files: tuple[str, ...]  #: absolute paths of all requirement and constraint files, also included ones
+    files: tuple[str, ...]  #: absolute paths of all requirement and (build) constraint files, also included ones
     index: IndexSettings  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     format_control: FormatControl
     prefer_binary: bool
@@ -73,6 +77,9 @@ class Request(NamedTuple):
     progress_bar: str  #: ``auto``, ``on``, ``off`` or ``raw``
     root_user_action: str  #: ``warn`` or ``ignore``
     break_system_packages: bool
+    build_isolation: bool
+    build_constraints: tuple[Root, ...]  #: for what builds require, not for what is installed; only names and versions
+    build_constraint_files: tuple[str, ...]  #: absolute paths, without included files: ``files`` has these, too
     options: Mapping[str, Any]  #: pip's name of an option → its value, for all in configuration, variables and words
     install_settings: tuple[str, ...]  #: words that give other commands what the section ``[install]`` gives this one
 
@@ -143,15 +150,21 @@ def parse(
     def lines(dest: str) -> Iterator[Line]:
         for path in values.get(dest, ()):
             yield from read_requirement_file(
-                path, constraint=dest == "constraints", environ=environ, read=read_and_note
+                path, constraint=dest != "requirements", environ=environ, read=read_and_note
             )
 
     # pip reads constraints first, and what files set holds for all: the order decides which setting is the last.
     index = _Index(values)
     constraints, requirements = _read_lines(lines("constraints"), values, index)
-    requirements += [parse_requirement(word, "command line") for word in positional]
+    settings_of_words = _merge_pairs(values.get("config_settings", ()))
+    requirements += [parse_requirement(word, "command line", (), settings_of_words) for word in positional]
     for more, roots in zip(_read_lines(lines("requirements"), values, index), (constraints, requirements), strict=True):
         roots += more
+    _check_config_settings(requirements)
+    build_isolation = values.get("build_isolation", True)
+    if values.get("build_constraints") and not build_isolation:
+        raise Unsupported("the options --build-constraint and --no-build-isolation exclude each other")
+    build_constraints = tuple(_read_build_constraints(lines("build_constraints")))
     return Request(
         words=words,
         command_words=command_words,
@@ -176,6 +189,9 @@ def parse(
         progress_bar=values.get("progress_bar", "auto"),
         root_user_action=values.get("root_user_action", "warn"),
         break_system_packages=values.get("override_externally_managed", False),
+        build_isolation=build_isolation,
+        build_constraints=build_constraints,
+        build_constraint_files=tuple(os.path.abspath(path) for path in values.get("build_constraints", ())),
         options=values,
         install_settings=install_settings,
     )
@@ -235,7 +251,7 @@ def _translate_settings(values: Mapping[str, Any], settings: Mapping[str, Mappin
         wanted, found = (each.get(dest, default_of(option)) for each in (values, others))
         if wanted == found:
             continue
-        if option.kind == "flag" and wanted:
+        if (option.kind == "flag" and wanted) or (option.kind == "off" and not wanted):
             words.append(option.long)
         elif option.kind == "count" and wanted > found:
             words += [option.long] * (wanted - found)
@@ -272,10 +288,11 @@ class _Index:
         self.prefer_binary: bool = values.get("prefer_binary", False)
         self.pre: bool = values.get("pre", False)
 
-    def apply_line(self, line: Line) -> None:
-        """Take over the options of a line that has no requirement and includes no file."""
-        options: dict[str, Any] = {}
-        apply_words(options, (each for each in line.given if each.option.kind != "format"))
+    def apply_options(self, options: Mapping[str, Any], directory: str) -> None:
+        """Take over the options of a line that has no requirement and includes no file.
+
+        :param directory: the one of its file.
+        """
         if options.get("no_index"):
             self.no_index, self.urls = True, []
         if not self.no_index:
@@ -284,7 +301,7 @@ class _Index:
             self.urls += options.get("extra_index_urls", ())
         # Of several on one line pip takes the first.
         for link in options.get("find_links", ())[:1]:
-            beside = os.path.join(os.path.dirname(line.path), link)
+            beside = os.path.join(directory, link)
             self.find_links.append(beside if os.path.exists(beside) else link)
         self.trusted_hosts += options.get("trusted_hosts", ())
         self.prefer_binary |= options.get("prefer_binary", False)
@@ -312,22 +329,39 @@ def _read_lines(lines: Iterable[Line], values: dict[str, Any], index: _Index) ->
     requirements: list[Root] = []
     for line in lines:
         source = f"{line.path}:{line.number}"
-        dests = {each.option.dest for each in line.given}
         _refuse_options(line.given, source)
-        # pip carries these out while it parses a line, whatever else stands on it.
-        apply_words(values, (each for each in line.given if each.option.kind == "format"))
+        apply_words(values, (each for each in line.given if each.option.dest in _AT_ONCE))
+        options: dict[str, Any] = {}
+        apply_words(options, (each for each in line.given if each.option.dest not in _AT_ONCE))
         if line.requirement:
-            root = parse_requirement(line.requirement, source, _hashes(line.given, source))
+            config_settings = _merge_pairs(options.get("config_settings", ())) if not line.constraint else ()
+            root = parse_requirement(line.requirement, source, _hashes(line.given, source), config_settings)
             if line.constraint and (root.extras or root.direct):
                 raise Unsupported("a constraint ({source}) is more than a name and versions", source=source)
             (constraints if line.constraint else requirements).append(root)
-        elif not dests & {"requirements", "constraints"}:
-            if "hashes" in dests:
+        elif not options.keys() & {"requirements", "constraints"}:
+            if "hashes" in options:
                 raise Unsupported("a line ({source}) has hashes without a requirement", source=source)
-            for dest in dests & {"require_hashes", "no_require_hashes"}:
+            for dest in options.keys() & {"require_hashes", "no_require_hashes"}:
                 values[dest] = True
-            index.apply_line(line)
+            index.apply_options(options, os.path.dirname(line.path))
     return constraints, requirements
+
+
+def _read_build_constraints(lines: Iterable[Line]) -> Iterator[Root]:
+    """The constraints of build constraint files.
+
+    pip reads them where it installs what a build requires: their options change the index of that installation, hashes
+    make it require hashes, and requirements that they include are installed with it. All this is left to pip.
+    """
+    for line in lines:
+        source = f"{line.path}:{line.number}"
+        root = parse_requirement(line.requirement, source) if line.requirement else None
+        options = {each.option.dest for each in line.given}
+        if options != (set() if root else {"constraints"}) or (root and (root.extras or root.direct)):
+            raise Unsupported("a build constraint ({source}) is more than a name and versions", source=source)
+        if root:
+            yield root
 
 
 def _refuse_options(given: Iterable[Given], source: str) -> None:
@@ -345,6 +379,25 @@ def _hashes(given: Iterable[Given], source: str) -> tuple[str, ...]:
     return hashes
 
 
+def _merge_pairs(pairs: Iterable[tuple[str, str]]) -> ConfigSettings:
+    merged: dict[str, tuple[str, ...]] = {}
+    for key, value in pairs:
+        merged[key] = (*merged.get(key, ()), value)
+    return tuple((key, values if len(values) > 1 else values[0]) for key, values in sorted(merged.items()))
+
+
+def _check_config_settings(roots: Iterable[Root]) -> None:
+    """Leave a project to pip that is asked for with different settings.
+
+    Which of them it is built with depends on the order in which pip's resolver comes to it: with and without extras
+    are two things there. What is given directly is built with its own.
+    """
+    found: dict[str, ConfigSettings] = {}
+    for root in roots:
+        if root.name and found.setdefault(root.name, root.config_settings) != root.config_settings:
+            raise Unsupported("{name} is asked for with different settings for its build", name=root.name)
+
+
 def _requires_hashes(values: Mapping[str, Any], roots: Iterable[Root]) -> bool:
     """Whether every archive must have a known hash: as asked for, or as soon as one requirement has hashes."""
     required: bool = values.get("require_hashes", False)
@@ -352,4 +405,8 @@ def _requires_hashes(values: Mapping[str, Any], roots: Iterable[Root]) -> bool:
         if required:
             raise Unsupported("the options --require-hashes and --no-require-hashes exclude each other")
         return False
-    return required or any(root.hashes for root in roots)
+    roots = tuple(roots)
+    required = required or any(root.hashes for root in roots)
+    if required and any(root.kind == "directory" or (root.kind == "sdist" and not root.hashes) for root in roots):
+        raise Unsupported("hashes are required, and what was given by a path has none")
+    return required

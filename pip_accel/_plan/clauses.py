@@ -20,6 +20,7 @@ __all__ = [
     "is_pinned",
     "names_by_url",
     "newest_winner",
+    "pinned_versions",
     "required_names",
     "satisfies",
     "vouching",
@@ -153,6 +154,16 @@ def is_pinned(version: str, clauses: Iterable[str], known: Iterable[Known] = ())
         elif clause.startswith("==") and not clause.endswith(".*") and canonical_version(clause[2:].strip()) == wanted:
             return not by_name or not all(by_name)
     return False
+
+
+def pinned_versions(demands: Iterable[Demand]) -> dict[str, str]:
+    """Give the canonical versions of the projects of which requirements leave no other one, by canonical name."""
+    return {
+        demand.name: canonical_version(clause[2:].strip())
+        for demand in demands
+        for clause in _split(demand.specifier)
+        if clause.startswith("==") and not clause.startswith("===") and not clause.endswith(".*")
+    }
 
 
 def vouching(version: str, clauses: frozenset[str], known: Iterable[Known], roots: str) -> Known | None:

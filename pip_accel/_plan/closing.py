@@ -18,6 +18,7 @@ __all__ = ["close"]
 
 def close(
     roots: Iterable[Demand],
+    constraints: Iterable[Demand],
     markers: Mapping[str, str],
     find: Callable[[str], tuple[list[Archive], list[Known]]],
     read: Callable[[Archive], Metadata | None],
@@ -29,11 +30,11 @@ def close(
     :param read: gives the metadata of an archive.
     :param digest: of the whole request.
     """
-    roots = list(roots)
+    roots, constraints = list(roots), list(constraints)
     archives: dict[str, Archive] = {}
     chosen: dict[str, Metadata] = {}
     while True:
-        clauses = collect_clauses(roots, (), chosen, markers, with_missing=True)
+        clauses = collect_clauses(roots, constraints, chosen, markers, with_missing=True)
         missing = [name for name in clauses if name not in chosen]
         for name in missing:
             found = _choose(name, clauses[name], find, digest)

@@ -38,7 +38,7 @@ class Option(NamedTuple):
     """One option of pip."""
 
     dest: str  #: the name pip keeps its value under
-    kind: str  #: ``flag``, ``off`` (a flag that sets false), ``value``, ``append``, ``count`` or ``format``
+    kind: str  #: ``flag``, ``off`` (a flag that sets false), ``value``, ``append``, ``pairs``, ``count`` or ``format``
     spellings: str  #: separated by blanks
     commands: str  #: who knows it: ``m`` pip before the command, ``i`` install, ``d`` download, ``f`` requirement files
     check: str = ""  #: ``int``, ``float``, ``path``, or the choices, separated by blanks
@@ -46,7 +46,7 @@ class Option(NamedTuple):
 
     @property
     def takes_value(self) -> bool:
-        return self.kind in ("value", "append", "format")
+        return self.kind in ("value", "append", "pairs", "format")
 
     @property
     def long(self) -> str:
@@ -110,12 +110,12 @@ OPTIONS = (
     Option("disable_pip_version_check", "flag", "--disable-pip-version-check", "mid"),
     Option("no_color", "flag", "--no-color", "mid"),
     Option("no_python_version_warning", "flag", "--no-python-version-warning", "mid"),
-    _pip("features_enabled", "append", "--use-feature", "midf"),
+    Option("features_enabled", "append", "--use-feature", "midf", "build-constraint"),
     _pip("deprecated_features_enabled", "append", "--use-deprecated", "mid"),
     # What to install, and from where.
     Option("requirements", "append", "-r --requirement", "idf"),
     Option("constraints", "append", "-c --constraint", "idf"),
-    _pip("build_constraints", "append", "--build-constraint", "id"),
+    Option("build_constraints", "append", "--build-constraint", "id"),
     _pip("requirements_from_scripts", "append", "--requirements-from-script", "id"),
     _pip("editables", "append", "-e --editable", "if"),
     _pip("dependency_groups", "append", "--group", "id"),
@@ -142,10 +142,10 @@ OPTIONS = (
     _pip("abis", "append", "--abi", "id"),
     _pip("ignore_requires_python", "flag", "--ignore-requires-python", "id"),
     # How to build.
-    _pip("build_isolation", "off", "--no-build-isolation", "id"),
+    Option("build_isolation", "off", "--no-build-isolation", "id"),
     Option("use_pep517", "flag", "--use-pep517", "id"),
     _pip("check_build_deps", "flag", "--check-build-dependencies", "id"),
-    _pip("config_settings", "append", "-C --config-settings", "if"),
+    Option("config_settings", "pairs", "-C --config-settings", "if"),
     _pip("src_dir", "value", "--src --source --source-dir --source-directory", "id", "path"),
     _pip("no_clean", "flag", "--no-clean", "id"),
     # How and where to install, or to download.
@@ -175,6 +175,7 @@ _KIND_DEFAULTS: Mapping[str, Any] = {
     "off": True,
     "value": None,
     "append": (),
+    "pairs": (),
     "count": 0,
     "format": FormatControl(),
 }
@@ -287,6 +288,8 @@ def apply_words(values: dict[str, Any], given: Iterable[Given]) -> None:
             value = values.get(option.dest, 0) + 1
         elif option.kind == "append":
             value = (*values.get(option.dest, ()), _checked(option, text))
+        elif option.kind == "pairs":
+            value = (*values.get(option.dest, ()), _split_pair(option, text))
         elif option.kind == "format":
             value = _restrict(values.get(option.dest, FormatControl()), option, text)
         else:
@@ -298,6 +301,7 @@ def apply_settings(values: dict[str, Any], settings: Iterable[tuple[str, str]], 
     """Let settings from configuration files and the environment change the values that they set.
 
     Here a later list replaces an earlier one, and a flag gets the value it is given: ``no-compile = yes`` compiles.
+    Pairs are no list: each setting is one, whatever blanks it has, and joins the earlier ones.
 
     :param values: by :attr:`Option.dest`.
     :param settings: names of long options without their dashes, and texts; names that the command does not know are
@@ -318,6 +322,8 @@ def apply_settings(values: dict[str, Any], settings: Iterable[tuple[str, str]], 
             value = _parse_count(name, text)
         elif option.kind == "append":
             value = tuple(_checked(option, part) for part in text.split())
+        elif option.kind == "pairs":
+            value = (*values.get(option.dest, ()), _split_pair(option, text))
         elif option.kind == "format":
             value = _restrict(values.get(option.dest, FormatControl()), option, text)
         else:
@@ -359,6 +365,13 @@ def _checked(option: Option, text: str) -> Any:
     if text not in option.check.split():
         raise Unsupported("the value of {option} is none of {choices}", option=option.long, choices=option.check)
     return text
+
+
+def _split_pair(option: Option, text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise Unsupported("the value of {option} is not KEY=VALUE", option=option.long)
+    return key, value
 
 
 def _restrict(control: FormatControl, option: Option, text: str) -> FormatControl:

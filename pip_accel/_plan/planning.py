@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 from urllib.request import pathname2url, url2pathname
 
@@ -37,11 +36,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel._resources import Resources
 
-__all__ = ["Plan", "Question", "make_plan", "parse_metadata", "roots_digest"]
+__all__ = ["Direct", "Plan", "Question", "fetch", "make_plan", "parse_metadata", "roots_digest"]
 
 
 #: pip's line about a file that it looks at, and the distribution that requires it.
 _PARENT = re.compile(r"Processing .*?(?P<file>[^/\\]+) \(from (?P<parent>[A-Za-z0-9._-]+?)(?:[^A-Za-z0-9._-].*)?\)$")
+
+
+class Direct(NamedTuple):
+    """A requirement by path."""
+
+    name: str  #: canonical, empty where only the metadata tells it
+    path: str  #: absolute, of a wheel, an sdist or a directory
+    kind: str  #: ``wheel``, ``sdist`` or ``directory``
+    extras: frozenset[str]  #: canonical
+    marker: str
 
 
 class Question(NamedTuple):
@@ -52,12 +61,22 @@ class Question(NamedTuple):
     download_words: tuple[str, ...]  #: the same for ``pip download``
     roots: tuple[Demand, ...]
     constraints: tuple[Demand, ...]
-    wheels: tuple[str, ...]  #: paths of wheels that are asked for by path
+    directs: tuple[Direct, ...]
     view: ViewSettings
     dependencies: bool  #: not with ``--no-deps``
     refresh: bool  #: ask the index in any case (``-U``)
     spellings: Mapping[str, str]  #: canonical names of the roots, as the user spelled them
     replaced: frozenset[str] | None  #: canonical names of what is replaced though it would do; ``None``: everything
+
+
+class Sources(Protocol):
+    """Gives core metadata that only a build backend knows."""
+
+    def prepare(self, archive: Archive) -> bytes:
+        """Give the metadata of an sdist."""
+
+    def describe(self, direct: Direct) -> bytes:
+        """Give the metadata of what was asked for by its path."""
 
 
 class Plan(NamedTuple):
@@ -76,58 +95,94 @@ def make_plan(
     resources: Resources,
     question: Question,
     environ: Mapping[str, str],
-    prepare: Callable[[Archive], bytes],
+    sources: Sources,
     *,
     say: Callable[[str], None],
 ) -> Plan:
     """Plan an installation, from the local index if that can answer, else with the help of the network.
 
     :param environ: for pip.
-    :param prepare: gives the core metadata of an sdist whose own is not to be trusted, by its build backend.
+    :param sources: prepares the metadata of source trees.
     :param say: is told what a user should know.
     :raises PipFailed: pip failed; :class:`NothingFound` if nothing fits a requirement.
     :raises Unsupported: only pip itself can find the answer.
     """
     config = resources.config
-    work = resources.directory("plan")
+    pass_ = _Pass(resources, question, environ, sources, resources.directory("plan"))
+    pass_.directs()  # pip then finds prepared what is asked for by path
     if not question.refresh or config.offline:
-        plan = _from_view(resources, question, environ, work)
+        plan = _from_view(pass_)
         if plan is not None:
             return plan
     if config.offline:
-        return _from_anything(resources, question, environ, work, say)
-    arrived, lasting = _fetch(resources, question, environ, work, prepare, say)
-    report, by_url = _ask(resources, question, environ, work, arrived)
+        return _from_anything(pass_, say)
+    arrived, lasting = _fetch(pass_, say)
+    report, by_url = _ask(pass_, arrived)
     if isinstance(report, Report):
-        clauses = _clauses_of(resources, question, report)
-        if not _replaces_needlessly(resources, question, report, clauses):
-            return _plan(resources, question, report, by_url, learned=int(time.time()), online=True, lasting=lasting)
-    plan = _from_view(resources, question, environ, work)
+        clauses = _clauses_of(pass_, report)
+        if not _replaces_needlessly(pass_, report, clauses):
+            return _plan(pass_, report, by_url, learned=int(time.time()), online=True, lasting=lasting)
+    plan = _from_view(pass_)
     if plan is not None:
         return plan._replace(online=True, lasting=lasting)
     raise Unsupported("What is installed already asks for other archives than a fresh environment would")
 
 
-def _ask(
-    resources: Resources, question: Question, environ: Mapping[str, str], work: str, archives: Iterable[Archive]
-) -> tuple[Report | str, dict[str, Archive]]:
+def fetch(
+    resources: Resources,
+    question: Question,
+    environ: Mapping[str, str],
+    sources: Sources,
+    *,
+    say: Callable[[str], None],
+) -> bool:
+    """Only fetch what a request needs. The parameters and errors are those of :func:`make_plan`.
+
+    :returns: whether the view learned from it.
+    """
+    return _fetch(_Pass(resources, question, environ, sources, resources.directory("plan")), say)[1]
+
+
+class _Pass(NamedTuple):
+    """One question on its way to an answer."""
+
+    resources: Resources
+    question: Question
+    environ: Mapping[str, str]
+    sources: Sources
+    work: str  #: a directory of its own
+
+    def directs(self) -> dict[str, tuple[Demand, Metadata]]:
+        """Give what was asked for by path, as a requirement, and its metadata, by canonical name."""
+        found = {}
+        for direct in self.question.directs:
+            if applies(direct.marker, dict(self.resources.target.markers)):
+                name, version, requires = parse_metadata(self.sources.describe(direct))
+                name = canonical_name(name)
+                found[name] = Demand(name, direct.extras, "", ""), Metadata(version, requires)
+        return found
+
+
+def _ask(pass_: _Pass, archives: Iterable[Archive]) -> tuple[Report | str, dict[str, Archive]]:
     """Let pip answer from these archives: its report, or what it said instead."""
+    resources, question, environ, _, work = pass_
     page = os.path.join(work, "page.html")
     by_url = resources.index.write_page(archives, page)
     report = resolve_locally(question.python, question.install_words, page=page, environ=environ, work=work)
     return (report if isinstance(report, Report) else report.errors), by_url
 
 
-def _from_view(resources: Resources, question: Question, environ: Mapping[str, str], work: str) -> Plan | None:
+def _from_view(pass_: _Pass) -> Plan | None:
     """Plan from what the view has, or ``None`` if that is not pip's own answer, or too old."""
-    archives = _reachable(resources, question)
-    if not archives and not question.wheels and _missing_roots(resources, question):
+    resources, question = pass_.resources, pass_.question
+    archives = _reachable(pass_)
+    if not archives and not question.directs and _missing_roots(resources, question):
         return None
-    report, by_url = _ask(resources, question, environ, work, archives)
+    report, by_url = _ask(pass_, archives)
     if not isinstance(report, Report):
         return None
-    clauses = _clauses_of(resources, question, report)
-    if _replaces_needlessly(resources, question, report, clauses):
+    clauses = _clauses_of(pass_, report)
+    if _replaces_needlessly(pass_, report, clauses):
         return None
     roots = roots_digest(question)
     oldest = 0
@@ -145,18 +200,17 @@ def _from_view(resources: Resources, question: Question, environ: Mapping[str, s
     limit = resources.config.index_max_age
     if limit is not None and oldest and time.time() - oldest > limit and not resources.config.offline:
         return None
-    return _plan(resources, question, report, by_url, learned=oldest)
+    return _plan(pass_, report, by_url, learned=oldest)
 
 
-def _replaces_needlessly(
-    resources: Resources, question: Question, report: Report, clauses: Mapping[str, frozenset[str]]
-) -> bool:
+def _replaces_needlessly(pass_: _Pass, report: Report, clauses: Mapping[str, frozenset[str]]) -> bool:
     """Whether an answer takes out a distribution that would do: with all of the index pip might have kept it."""
     from pip_accel._installed import find_installed
 
+    question = pass_.question
     if question.replaced is None:
         return False
-    installed = find_installed(resources.target)
+    installed = find_installed(pass_.resources.target)
     for item in report.items:
         name = canonical_name(item.name)
         old = installed.get(name)
@@ -168,8 +222,7 @@ def _replaces_needlessly(
 
 
 def _plan(
-    resources: Resources,
-    question: Question,
+    pass_: _Pass,
     report: Report,
     by_url: Mapping[str, Archive],
     *,
@@ -177,8 +230,8 @@ def _plan(
     online: bool = False,
     lasting: bool = True,
 ) -> Plan:
-    pins = _pins(resources, report, by_url)
-    return Plan(pins, report.output, report.errors, learned, online, lasting, _spellings(question, report))
+    pins = _pins(pass_.resources, report, by_url)
+    return Plan(pins, report.output, report.errors, learned, online, lasting, _spellings(pass_.question, report))
 
 
 def _spellings(question: Question, report: Report) -> dict[str, str]:
@@ -200,12 +253,11 @@ def _spellings(question: Question, report: Report) -> dict[str, str]:
     return {**spelled, **question.spellings}
 
 
-def _from_anything(
-    resources: Resources, question: Question, environ: Mapping[str, str], work: str, say: Callable[[str], None]
-) -> Plan:
+def _from_anything(pass_: _Pass, say: Callable[[str], None]) -> Plan:
     """Plan from all that is there, whatever it came for: the network is not to be used."""
-    archives = _closure(resources, question, lambda name: resources.index.archives_in_any_view(name))
-    report, by_url = _ask(resources, question, environ, work, archives)
+    index = pass_.resources.index
+    archives = _closure(pass_, lambda name: index.archives_in_any_view(name))
+    report, by_url = _ask(pass_, archives)
     if not isinstance(report, Report):
         raise NothingFound(
             "The local index cannot answer, and offline = yes forbids to ask elsewhere: {reason}",
@@ -213,7 +265,7 @@ def _from_anything(
             status=1,
         )
     say("Offline: the answer is made of all archives in the local index, whichever settings they came under.")
-    return _plan(resources, question, report, by_url, lasting=False)
+    return _plan(pass_, report, by_url, lasting=False)
 
 
 def _missing_roots(resources: Resources, question: Question) -> bool:
@@ -225,20 +277,18 @@ def _missing_roots(resources: Resources, question: Question) -> bool:
     return any(root.name not in installed for root in question.roots if applies(root.marker, markers))
 
 
-def _reachable(resources: Resources, question: Question) -> list[Archive]:
+def _reachable(pass_: _Pass) -> list[Archive]:
     """Give the archives of the views that the request can lead to."""
-    return _closure(
-        resources, question, lambda name: resources.index.archives_in_view(question.view.key(name), name)
-    )
+    index, view = pass_.resources.index, pass_.question.view
+    return _closure(pass_, lambda name: index.archives_in_view(view.key(name), name))
 
 
-def _closure(resources: Resources, question: Question, find: Callable[[str], list[Archive]]) -> list[Archive]:
-    from pip_accel._archives import wheel_metadata
-
+def _closure(pass_: _Pass, find: Callable[[str], list[Archive]]) -> list[Archive]:
+    resources, question = pass_.resources, pass_.question
     markers = dict(resources.target.markers)
     waiting = [root.name for root in question.roots if applies(root.marker, markers)]
-    for path in question.wheels:
-        waiting.extend(required_names(wheel_metadata(path)))
+    for _, metadata in pass_.directs().values():
+        waiting.extend(canonical_name(leading_name(text)) for text in metadata.requires)
     seen: set[str] = set()
     found: list[Archive] = []
     while waiting:
@@ -247,26 +297,28 @@ def _closure(resources: Resources, question: Question, find: Callable[[str], lis
             continue
         seen.add(name)
         for archive in find(name):
-            metadata = resources.index.metadata(archive)
-            if metadata is not None:
+            known = resources.index.metadata(archive)
+            if known is not None:
                 found.append(archive)
                 if question.dependencies:
-                    waiting.extend(required_names(metadata))
+                    waiting.extend(required_names(known))
     return found
 
 
-def _clauses_of(resources: Resources, question: Question, report: Report) -> dict[str, frozenset[str]]:
-    return _clauses(resources, question, {item.name: Metadata(item.version, item.requires) for item in report.items})
+def _clauses_of(pass_: _Pass, report: Report) -> dict[str, frozenset[str]]:
+    return _clauses(pass_, {item.name: Metadata(item.version, item.requires) for item in report.items})
 
 
-def _clauses(
-    resources: Resources, question: Question, chosen: Mapping[str, Metadata]
-) -> dict[str, frozenset[str]]:
+def _clauses(pass_: _Pass, chosen: Mapping[str, Metadata]) -> dict[str, frozenset[str]]:
+    question, directs = pass_.question, pass_.directs()
     return collect_clauses(
-        question.roots,
+        [*question.roots, *(demand for demand, _ in directs.values())],
         question.constraints,
-        {canonical_name(name): metadata for name, metadata in chosen.items()},
-        dict(resources.target.markers),
+        {
+            **{canonical_name(name): metadata for name, metadata in chosen.items()},
+            **{name: metadata for name, (_, metadata) in directs.items()},
+        },
+        dict(pass_.resources.target.markers),
         dependencies=question.dependencies,
     )
 
@@ -277,21 +329,16 @@ def roots_digest(question: Question) -> str:
         [[each.name, sorted(each.extras), each.specifier, each.marker] for each in demands]
         for demands in (question.roots, question.constraints)
     ]
-    return digest_of([*demands, question.wheels, question.dependencies])
+    directs = [[each.path, each.kind, sorted(each.extras), each.marker] for each in question.directs]
+    return digest_of([*demands, directs, question.dependencies])
 
 
-def _fetch(
-    resources: Resources,
-    question: Question,
-    environ: Mapping[str, str],
-    work: str,
-    prepare: Callable[[Archive], bytes],
-    say: Callable[[str], None],
-) -> tuple[list[Archive], bool]:
+def _fetch(pass_: _Pass, say: Callable[[str], None]) -> tuple[list[Archive], bool]:
     """Let pip fetch what the request needs, and take it into the index and the view.
 
     :returns: the archives, and whether the view learned from them.
     """
+    resources, question, environ, sources, work = pass_
     index = resources.index
     downloads = download(
         question.python,
@@ -301,7 +348,7 @@ def _fetch(
         passes=resources.config.max_retries,
         on_retry=lambda reason: say(f"pip failed and will be asked again: {reason}"),
     )
-    by_path = {os.path.basename(path) for path in question.wheels}
+    by_path = {os.path.basename(direct.path) for direct in question.directs}
     yanked = dict(downloads.yanked)
     arrived: dict[str, tuple[Archive, Metadata]] = {}
     for path in downloads.files:
@@ -312,7 +359,7 @@ def _fetch(
         archive = index.add(path)._replace(yanked=yanked.get(os.path.basename(path)))
         metadata = index.metadata(archive)
         if metadata is None:
-            metadata = _read_metadata(archive, prepare)
+            metadata = _read_metadata(archive, sources)
             index.set_metadata(archive, metadata)
         if not direct:
             name, version, requires = parse_metadata(metadata)
@@ -320,7 +367,7 @@ def _fetch(
     chosen = {name: metadata for name, (_, metadata) in arrived.items()}
     if names_by_url(chosen) & chosen.keys():
         raise Unsupported("A distribution requires another one by its URL")
-    clauses = _clauses(resources, question, chosen)
+    clauses = _clauses(pass_, chosen)
     # With --prefer-binary a winner need not be the highest version, so it says nothing about other clauses.
     roots = roots_digest(question) if downloads.backtracked or question.view.prefer_binary else ""
     now = int(time.time())
@@ -346,12 +393,12 @@ def _pages_of_this_run(resources: Resources, question: Question, work: str) -> t
     return (f"--extra-index-url=file://{pathname2url(directory)}/",)
 
 
-def _read_metadata(archive: Archive, prepare: Callable[[Archive], bytes]) -> bytes:
+def _read_metadata(archive: Archive, sources: Sources) -> bytes:
     if archive.filename.endswith(".whl"):
         from pip_accel._archives import wheel_metadata
 
         return wheel_metadata(archive.path)
-    return prepare(archive)
+    return sources.prepare(archive)
 
 
 def parse_metadata(metadata: bytes) -> tuple[str, str, list[str]]:
@@ -376,15 +423,15 @@ def _pins(resources: Resources, report: Report, by_url: Mapping[str, Archive]) -
 
 
 def _take_in(resources: Resources, url: str) -> Archive:
-    """Take a file into the index that pip found elsewhere on this machine."""
+    """Take what pip found elsewhere on this machine into the index; a directory is what it is."""
     parts = urlsplit(url)
     path = url2pathname(parts.path)
-    if parts.scheme != "file" or not path.endswith(".whl") or not os.path.isfile(path):
+    if parts.scheme == "file" and os.path.isdir(path):
+        return Archive(path, os.path.basename(path), "")
+    if parts.scheme != "file" or not os.path.isfile(path):
         raise Unsupported("pip chose {url}, which is not an archive in the local index", url=url)
-    copy = os.path.join(resources.directory("found"), os.path.basename(path))
-    shutil.copyfile(path, copy)
-    archive = resources.index.add(copy)
-    if resources.index.metadata(archive) is None:
+    archive = resources.index.add_copy(path)
+    if archive.filename.endswith(".whl") and resources.index.metadata(archive) is None:
         from pip_accel._archives import wheel_metadata
 
         resources.index.set_metadata(archive, wheel_metadata(archive.path))

@@ -1,4 +1,7 @@
-"""What was asked for: one requirement as pip accepts it on its command line and in requirement files (PEP 508).
+"""What was asked for: one requirement as pip accepts it on its command line and in requirement files.
+
+That is a requirement by name or by ``name @ file:…`` (PEP 508), or a path or a ``file:`` URL alone: of a wheel, of an
+sdist, or of a directory that holds a project.
 
 ``packaging`` takes 80 ms to import. Two expressions know the forms that nearly all requirements have, and no others:
 what they match, ``packaging`` accepts with the same meaning.
@@ -10,8 +13,15 @@ import os
 import re
 from typing import NamedTuple
 
-from pip_accel._names import canonical_name, split_wheel_name
+from pip_accel._names import canonical_name, split_sdist_name, split_wheel_name
 from pip_accel.exceptions import Unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    #: sorted by key; a key given more than once has all its values, in their order
+    ConfigSettings: TypeAlias = tuple[tuple[str, str | tuple[str, ...]], ...]
 
 __all__ = ["Root", "parse_requirement"]
 
@@ -19,14 +29,31 @@ __all__ = ["Root", "parse_requirement"]
 class Root(NamedTuple):
     """A requirement of the user, or a constraint."""
 
-    name: str  #: canonical
+    #: canonical. Of an sdist without ``name @``: what its file name says, which its metadata may contradict, or empty;
+    #: of a directory without it: empty
+    name: str
     extras: tuple[str, ...]  #: canonical, sorted
     specifier: str  #: its clauses sorted, without blanks, joined by commas; empty when any version will do
     marker: str  #: as written, empty if there is none
     hashes: tuple[str, ...]  #: ``sha256:…``, as given by ``--hash``, in that order
     source: str  #: ``command line``, or the absolute path of a file and a line in it: ``/srv/requirements.txt:3``
-    direct: str  #: absolute path of the wheel that was asked for, empty unless it was given by path or ``file:`` URL
+    direct: str  #: absolute path of what was asked for by path or ``file:`` URL, else empty
+    kind: str  #: what is at ``direct``: ``wheel``, ``sdist`` or ``directory``; empty if that is empty
     text: str  #: as written
+    #: what the build backend gets if this project has to be built. From the command line and pip's settings for
+    #: requirements on the command line only; for those in a file from their own lines only; none for constraints.
+    #: Dependencies get none, unless they are themselves asked for
+    config_settings: ConfigSettings
+
+
+class _Wanted(NamedTuple):
+    """What a requirement says without its marker, as spelled."""
+
+    name: str
+    extras: tuple[str, ...] = ()
+    specifier: str = ""
+    direct: str = ""
+    kind: str = ""
 
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
@@ -53,35 +80,40 @@ _PLAIN_MARKER = rf"{_TERM}(?:[ \t]+(?:and|or)[ \t]+{_TERM})*"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _ARCHIVE = re.compile(r".\.(?:zip|whl|tar\.bz2|tbz|tar\.gz|tgz|tar|tar\.xz|txz|tlz|tar\.lz|tar\.lzma)$", re.IGNORECASE)
 _EXTRAS = re.compile(r"(.+)\[([^\]]+)\]")
+_EXTRA_NAMES = re.compile(rf"[ \t]*{_NAME}(?:[ \t]*,[ \t]*{_NAME})*[ \t]*")
 _WHEEL_VERSION = rf"{_RELEASE}{_SUFFIX}(?:\+[a-z0-9]+(?:\.[a-z0-9]+)*)?"
 
 
-def parse_requirement(text: str, source: str, hashes: tuple[str, ...] = ()) -> Root:
+def parse_requirement(
+    text: str, source: str, hashes: tuple[str, ...] = (), config_settings: ConfigSettings = ()
+) -> Root:
     """Understand a requirement as pip would; its rules for telling names, paths and URLs apart are not PEP 508's.
 
-    :raises Unsupported: it is not a requirement, or one by directory, sdist, URL or version control.
+    :raises Unsupported: it is not a requirement, or one by URL or version control.
     """
     looks_like_url = _URL.match(text.lstrip())
-    wanted, _separator, marker = text.partition("; " if looks_like_url else ";")
-    wanted, marker = wanted.strip(), marker.strip()
+    words, _separator, marker = text.partition("; " if looks_like_url else ";")
+    words, marker = words.strip(), marker.strip()
     _check_marker(marker, source)
     if looks_like_url:
-        parsed = _from_wheel(_path_of(wanted, source), "", source)
-    elif (path := _find_path(wanted, source)) is not None:
-        parsed = _from_wheel(*path, source)
-    elif plain := _PLAIN.fullmatch(wanted):
-        parsed = Root(plain[1], tuple((plain[2] or "").split(",")), plain[3] or "", "", (), "", "", "")
+        wanted = _from_path(_path_of(words, source), "", source)
+    elif (path := _find_path(words, source)) is not None:
+        wanted = _from_path(*path, source)
+    elif plain := _PLAIN.fullmatch(words):
+        wanted = _Wanted(plain[1], tuple((plain[2] or "").split(",")), plain[3] or "")
     else:
-        parsed = _parse_with_packaging(wanted, source)
+        wanted = _parse_with_packaging(words, source)
     return Root(
-        name=canonical_name(parsed.name),
-        extras=tuple(sorted({canonical_name(extra.strip()) for extra in parsed.extras} - {""})),
-        specifier=",".join(sorted(re.sub(r"\s+", "", parsed.specifier).split(","))),
+        name=canonical_name(wanted.name),
+        extras=tuple(sorted({canonical_name(extra.strip()) for extra in wanted.extras} - {""})),
+        specifier=",".join(sorted(re.sub(r"\s+", "", wanted.specifier).split(","))),
         marker=marker,
         hashes=hashes,
         source=source,
-        direct=parsed.direct,
+        direct=wanted.direct,
+        kind=wanted.kind,
         text=text,
+        config_settings=config_settings,
     )
 
 
@@ -96,53 +128,80 @@ def _check_marker(marker: str, source: str) -> None:
         raise Unsupported("a requirement ({source}) has an invalid marker", source=source) from error
 
 
-def _find_path(wanted: str, source: str) -> tuple[str, str] | None:
-    """The path and the extras of a requirement that pip takes for a file."""
-    stripped = _EXTRAS.fullmatch(wanted)
-    name, extras = (stripped[1].rstrip(), stripped[2]) if stripped else (wanted, "")
-    separators = [os.sep, os.altsep or os.sep]
-    if (wanted.startswith(".") or any(each in wanted for each in separators)) and os.path.isdir(name):
-        raise Unsupported("a requirement ({source}) is a directory", source=source)
+def _find_path(words: str, source: str) -> tuple[str, str] | None:
+    """The path and the extras of a requirement that pip takes for a file or a directory."""
+    stripped = _EXTRAS.fullmatch(words)
+    name, extras = (stripped[1].rstrip(), stripped[2]) if stripped else (words, "")
+    if _looks_like_path(words) and os.path.isdir(os.path.abspath(name)):
+        return os.path.abspath(name), extras
     if not _ARCHIVE.search(name):
         return None
     path = os.path.abspath(name)
     if not os.path.isfile(path):
-        before, at, _url = wanted.partition("@")
-        if at and not before.startswith(".") and not any(each in before for each in separators):
+        before, at, _url = words.partition("@")
+        if at and not _looks_like_path(before):
             return None
         raise Unsupported("a requirement ({source}) looks like a file that does not exist", source=source)
     return path, extras
 
 
+def _looks_like_path(words: str) -> bool:
+    return words.startswith(".") or os.sep in words or (os.altsep or os.sep) in words
+
+
 def _path_of(url: str, source: str) -> str:
-    """The path that a ``file:`` URL names, when it is spelled as pip itself would spell it."""
+    """The path that a ``file:`` URL names, when it is spelled as pip itself would spell it.
+
+    Then it does not matter for ``direct_url.json`` whether the path or the URL was given.
+    """
     from urllib.parse import quote, unquote
 
     path = unquote(url.removeprefix("file://"))
-    if url != "file://" + quote(path) or path != os.path.abspath(path) or not os.path.isfile(path):
+    if url != "file://" + quote(path) or path != os.path.abspath(path) or not os.path.exists(path):
         raise Unsupported("a requirement ({source}) is a URL", source=source)
     return path
 
 
-def _from_wheel(path: str, extras: str, source: str) -> Root:
-    wheel = split_wheel_name(os.path.basename(path))
-    if wheel is None or not re.fullmatch(_WHEEL_VERSION, wheel.version):
-        raise Unsupported("a requirement ({source}) is an archive other than a wheel", source=source, archive=path)
-    return Root(wheel.name, tuple(extras.lower().split(",")), f"=={wheel.version}", "", (), "", path, "")
+def _from_path(path: str, extras: str, source: str) -> _Wanted:
+    """What pip takes a path for that exists.
+
+    :raises Unsupported: nothing that it can install.
+    """
+    if extras and not _EXTRA_NAMES.fullmatch(extras):
+        raise Unsupported("a requirement ({source}) has extras that cannot be understood", source=source)
+    wanted = _Wanted("", tuple(extras.lower().split(",")), direct=path)
+    filename = os.path.basename(path)
+    if os.path.isdir(path):
+        # pip takes a directory for a wheel that is called like one, and then fails.
+        if filename.endswith(".whl") or not any(
+            os.path.isfile(os.path.join(path, name)) for name in ("pyproject.toml", "setup.py")
+        ):
+            raise Unsupported("a requirement ({source}) is a directory without a project", source=source)
+        return wanted._replace(kind="directory")
+    if not _ARCHIVE.search(filename):
+        raise Unsupported("a requirement ({source}) is a file that is no archive", source=source)
+    if not filename.lower().endswith(".whl"):
+        parts = split_sdist_name(filename)
+        name = parts[0] if parts and re.fullmatch(_NAME, parts[0]) else ""
+        return wanted._replace(name=name, kind="sdist")
+    wheel = split_wheel_name(filename)
+    # pip takes ``.WHL`` for an sdist.
+    if wheel is None or not re.fullmatch(_WHEEL_VERSION, wheel.version) or not filename.endswith(".whl"):
+        raise Unsupported("a requirement ({source}) has not the name of a wheel", source=source, archive=path)
+    return wanted._replace(name=wheel.name, specifier=f"=={wheel.version}", kind="wheel")
 
 
-def _parse_with_packaging(wanted: str, source: str) -> Root:
+def _parse_with_packaging(words: str, source: str) -> _Wanted:
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
-        requirement = Requirement(wanted)
+        requirement = Requirement(words)
     except InvalidRequirement as error:
         raise Unsupported("a requirement ({source}) cannot be understood", source=source) from error
+    name, extras = requirement.name, tuple(requirement.extras)
     if not requirement.url:
-        specifier, direct = str(requirement.specifier), ""
-    else:
-        wheel = _from_wheel(_path_of(requirement.url, source), "", source)
-        if wheel.name != canonical_name(requirement.name):
-            raise Unsupported("a requirement ({source}) and its wheel have different names", source=source)
-        specifier, direct = "", wheel.direct
-    return Root(requirement.name, tuple(requirement.extras), specifier, "", (), "", direct, "")
+        return _Wanted(name, extras, str(requirement.specifier))
+    found = _from_path(_path_of(requirement.url, source), "", source)
+    if found.kind == "wheel" and found.name != canonical_name(name):
+        raise Unsupported("a requirement ({source}) and its wheel have different names", source=source)
+    return _Wanted(name, extras, direct=found.direct, kind=found.kind)

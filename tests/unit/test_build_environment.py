@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from pip_accel._build.environment import fill_environment, make_environment
+from pip_accel._build.environment import Environments, fill_environment, make_environment
 from pip_accel._environment import find_target
 from tests.lib.trees import TEMPLATE, make_tree
 
@@ -23,7 +23,7 @@ def target():
 def make(tmp_path, target):
     def make(**environ):
         environ = {"PATH": os.environ["PATH"], **environ}
-        return make_environment(str(tmp_path / "env"), target, environ, str(tmp_path / "tmp"))
+        return make_environment(str(tmp_path / "env"), target, environ)
 
     return make
 
@@ -83,11 +83,10 @@ def test_settings_of_the_caller_do_not_leak_in(make, tmp_path):
     assert environment.environ["VIRTUAL_ENV"] == str(tmp_path / "env")
 
 
-def test_builds_speak_english_and_have_a_place_for_temporary_files(make, tmp_path):
-    environment = make(LC_ALL="de_DE.UTF-8", LANG="de_DE.UTF-8", TMPDIR="/nonexistent", CFLAGS="-O3")
+def test_builds_speak_english_and_find_the_programs_of_their_environment(make):
+    environment = make(LC_ALL="de_DE.UTF-8", LANG="de_DE.UTF-8", CFLAGS="-O3")
     assert environment.environ["LC_ALL"] == "C.UTF-8"
     assert environment.environ["CFLAGS"] == "-O3"
-    assert ask(environment, "__import__('tempfile').gettempdir()") == str(tmp_path / "tmp")
     assert ask(environment, "__import__('shutil').which('python')") == environment.target.python
 
 
@@ -125,3 +124,75 @@ def test_what_a_build_does_to_it_does_not_reach_the_store(make, tmp_path):
         stream.write("x = 2\n")
     with open(os.path.join(tree.path, "purelib", "alpha.py"), encoding="utf-8") as stream:
         assert stream.read() == "x = 1\n"
+
+
+# Lending
+
+
+@pytest.fixture
+def lend(tmp_path, target):
+    """Environments that each digest gives a module of that name; the numbers of those that were made."""
+    made = []
+
+    def place():
+        made.append(len(made))
+        return str(tmp_path / f"env-{len(made)}")
+
+    def install(environment, digests):
+        for digest in digests:
+            with open(os.path.join(environment.target.scheme.purelib, f"{digest}.py"), "w") as stream:
+                stream.write("x = 1\n")
+
+    environments = Environments(place, target, {"PATH": os.environ["PATH"]}, install)
+    environments.made = made
+    return environments
+
+
+def contents(environment):
+    return sorted(os.listdir(environment.target.scheme.purelib))
+
+
+def test_an_environment_that_was_left_as_it_was_serves_the_next_build(lend):
+    first = lend.borrow(["a", "b"])
+    lend.give_back(first)
+    assert lend.borrow(["b", "a"]) is first
+    assert contents(first) == ["a.py", "b.py"]
+
+
+def test_two_builds_never_share_an_environment(lend):
+    assert lend.borrow(["a"]) is not lend.borrow(["a"])
+
+
+def test_an_environment_that_was_extended_serves_builds_that_want_all_of_it(lend):
+    environment = lend.borrow(["a"])
+    lend.extend(environment, ["b"])
+    lend.give_back(environment)
+    assert lend.borrow(["a"]) is not environment
+    assert lend.borrow(["a", "b"]) is environment
+
+
+def edit_in_place(path):
+    status = os.stat(path)
+    with open(path, "r+", encoding="utf-8") as stream:
+        stream.write("y")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(edit_in_place, id="a file edited, its size and time as they were"),
+        pytest.param(os.unlink, id="a file gone"),
+        pytest.param(lambda path: open(path + "x", "w").close(), id="a new file"),
+        pytest.param(lambda path: os.mkdir(path + "x"), id="a new directory"),
+        pytest.param(lambda path: os.chmod(path, 0o600), id="another mode"),
+    ],
+)
+def test_an_environment_in_which_a_build_changed_anything_goes(lend, change):
+    environment = lend.borrow(["a"])
+    change(os.path.join(environment.target.scheme.purelib, "a.py"))
+    lend.give_back(environment)
+    assert not os.path.exists(environment.target.prefix)
+    another = lend.borrow(["a"])
+    assert another is not environment
+    assert contents(another) == ["a.py"]

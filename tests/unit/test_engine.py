@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from pip_accel import _resources
+from pip_accel._build.recipe import Recipe
 from pip_accel._engine import Engine
 from pip_accel.config import Config
 from pip_accel.exceptions import BuildFailed, Unsupported
@@ -14,12 +15,12 @@ from pip_accel.exceptions import BuildFailed, Unsupported
 
 def engine(**variables):
     config = Config(load_configuration_files=False, load_environment_variables=False)
-    resources = SimpleNamespace(environ=variables, config=config, jobs=1, place=lambda *parts: "/nowhere")
-    return Engine(resources, None, {}, lambda text: None)
+    resources = SimpleNamespace(environ=variables, config=config, jobs=1, target=None, place=lambda *parts: "/nowhere")
+    return Engine(resources, Recipe(), None, {}, lambda text: None)
 
 
 @pytest.mark.parametrize(
-    ("version", "refused"), [("25.3", True), ("26.0.1", True), ("26.3", False), ("27.1.dev0", False)]
+    ("version", "refused"), [("25.3", True), ("26.0.1", True), ("26.2", False), ("26.3", False), ("27.1.dev0", False)]
 )
 def test_constraints_that_an_older_pip_also_applies_to_builds_are_left_to_it(monkeypatch, version, refused):
     monkeypatch.setattr(_resources, "host_pip_version", lambda: version)

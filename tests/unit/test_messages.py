@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import types
 
 import coloredlogs
@@ -139,10 +140,103 @@ def test_a_format_of_its_own_is_followed_on_no_terminal_too(say):
 def test_coloredlogs_is_not_loaded_where_its_colours_cannot_be_seen():
     code = (
         "import sys; from pip_accel._messages import Messages; Messages('INFO', sys.argv[1]).info('x')\n"
-        "print(*{'coloredlogs', 'humanfriendly', 'logging'} & set(sys.modules))"
+        "print(*{'coloredlogs', 'humanfriendly', 'logging', 'threading'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code, DEFAULT], capture_output=True, text=True, env=clean_environ())
     assert (done.stdout, done.stderr.count("\n")) == ("\n", 1)
+
+
+def screen(text):
+    """Give the lines that a terminal shows, without blanks at their ends."""
+    lines = []
+    for line in text.split("\n"):
+        row = ""
+        for part in line.split("\r"):
+            row = part + row[len(part) :]
+        lines.append(row.rstrip())
+    return lines
+
+
+@pytest.fixture
+def stderr(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(_messages, "sys", types.SimpleNamespace(stderr=stream))  # pytest sets sys.stderr again
+    return stream
+
+
+def test_a_line_is_replaced_by_the_next_one_and_by_messages(stderr):
+    messages = Messages("INFO", "%(message)s")
+    messages.show("a long line", " end")
+    assert screen(stderr.getvalue()) == ["a long line end"]
+    messages.show("short")
+    assert screen(stderr.getvalue()) == ["short"]
+    messages.debug("not printed")
+    assert screen(stderr.getvalue()) == ["short"]
+    messages.info("x")
+    assert screen(stderr.getvalue()) == ["x", ""]
+    messages.show("more")
+    messages.show("")
+    assert screen(stderr.getvalue()) == ["x", ""]
+
+
+def test_a_line_that_stays_as_it_is_is_not_written_again(stderr):
+    messages = Messages("INFO", "%(message)s")
+    messages.show("")
+    assert stderr.getvalue() == ""
+    messages.show("same")
+    before = stderr.getvalue()
+    messages.show("same")
+    assert stderr.getvalue() == before
+
+
+def test_the_line_is_away_while_something_else_is_printed(stderr):
+    messages = Messages("INFO", "%(message)s")
+    messages.show("building")
+    other = threading.Thread(target=messages.show, args=["building more"])
+    with messages.alone():
+        other.start()
+        assert screen(stderr.getvalue()) == [""]
+        messages.info("x")  # by the same thread
+        other.join(0.05)
+        assert screen(stderr.getvalue()) == ["x", ""]
+    other.join()
+    assert screen(stderr.getvalue()) == ["x", "building more"]
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"),
+    [
+        (0, "Building one, two (0:42)"),
+        (27, "Building one, two (0:42)"),
+        (26, "Building one,... (0:42)"),
+        (17, "Buil... (0:42)"),
+        (8, "... ("),
+        (1, ""),
+    ],
+)
+def test_a_line_is_cut_to_the_width_of_the_terminal(stderr, monkeypatch, width, expected):
+    monkeypatch.setattr(stderr, "fileno", lambda: 2)
+    monkeypatch.setattr(_messages.os, "get_terminal_size", lambda handle: os.terminal_size((width, 0)))
+    Messages("INFO", "%(message)s").show("Building one, two", " (0:42)")
+    assert screen(stderr.getvalue()) == [expected]
+    assert max(map(len, stderr.getvalue().split("\r"))) < (width or 80)
+
+
+def test_messages_of_several_threads_stay_whole(monkeypatch):
+    class Slow(io.StringIO):
+        def write(self, text):
+            for each in text:  # as if the system took a character at a time
+                super().write(each)
+                threading.Event().wait(0.0001)
+
+    monkeypatch.setattr(sys, "stderr", Slow())
+    messages = Messages("INFO", "%(message)s")
+    threads = [threading.Thread(target=messages.info, args=[letter * 10]) for letter in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(sys.stderr.getvalue().splitlines()) == ["a" * 10, "b" * 10, "c" * 10, "d" * 10]
 
 
 def test_the_host_has_its_name_also_where_uname_is_missing(monkeypatch):

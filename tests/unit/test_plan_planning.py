@@ -13,12 +13,13 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from pip_accel._archives import wheel_metadata
 from pip_accel._index import LocalIndex, ViewSettings, name_and_version
 from pip_accel._names import canonical_name
 from pip_accel._plan import planning
 from pip_accel._plan.clauses import Demand
 from pip_accel._plan.pip import Downloads, Item, Report
-from pip_accel._plan.planning import Question, _in_order, _spellings, make_plan, parse_metadata, roots_digest
+from pip_accel._plan.planning import Direct, Question, _in_order, _spellings, make_plan, parse_metadata, roots_digest
 from pip_accel._process import Completed
 from pip_accel.exceptions import NothingFound, Unsupported
 from tests.lib.archives import make_sdist, make_wheel
@@ -39,7 +40,7 @@ def question(*requirements, constraints=(), **changes):
 
     fields = {
         "python": None, "install_words": requirements, "download_words": requirements, "roots": demands(requirements),
-        "constraints": demands(constraints), "wheels": (), "view": VIEW, "dependencies": True, "refresh": False,
+        "constraints": demands(constraints), "directs": (), "view": VIEW, "dependencies": True, "refresh": False,
         "spellings": {}, "replaced": None,
     }  # fmt: skip
     return Question(**{**fields, **changes})
@@ -84,12 +85,15 @@ class World:
 
     def plan(self, *requirements, **changes):
         self.resources.started = self.now
-        return make_plan(self.resources, question(*requirements, **changes), {}, self.prepare, say=self.said.append)
+        return make_plan(self.resources, question(*requirements, **changes), {}, self, say=self.said.append)
 
     def prepare(self, archive):
         self.prepared.append(archive.filename)
         name, version = name_and_version(archive.filename)
         return f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode()
+
+    def describe(self, direct):
+        return wheel_metadata(direct.path)
 
     # What stands in for pip
 
@@ -325,12 +329,25 @@ def test_offline_falls_back_to_all_that_is_there_and_says_so(world):
 # What is asked for by path
 
 
+def by_path(path):
+    return Direct("alpha", path, "wheel", frozenset(), "")
+
+
+def test_what_a_wheel_by_path_requires_bounds_what_is_learned(world):
+    for version in ("1.0", "2.0"):
+        world.publish("beta", version)
+    path = make_wheel(os.path.join(world.root, "elsewhere"), "alpha", "1.0", requires=["beta<2"])
+    world.plan(directs=(by_path(path),), install_words=("beta<2",), download_words=("beta<2",))
+    known = world.resources.index.known(VIEW.key("beta"), "beta")
+    assert [(each.clauses, each.version) for each in known] == [(frozenset({"<2"}), "1")]
+
+
 def test_a_wheel_that_pip_found_elsewhere_is_taken_in(world, monkeypatch):
     path = make_wheel(os.path.join(world.root, "elsewhere"), "alpha", "1.0")
     direct = {"url": f"file://{path}", "archive_info": {}}
     item = Item("alpha", "1.0", f"file://{pathname2url(path)}", True, direct, ())
     monkeypatch.setattr(planning, "resolve_locally", lambda *words, **more: Report((item,), "", ""))
-    (pin,) = world.plan(wheels=(path,)).pins
+    (pin,) = world.plan(directs=(by_path(path),)).pins
     assert pin.direct_url == '{"archive_info": {}, "url": "file://' + path + '"}'
     assert pin.archive.path.startswith(world.resources.index.root)
     assert os.path.isfile(path)
@@ -345,7 +362,7 @@ def test_what_pip_found_in_a_place_that_we_do_not_know_is_left_to_pip(world, mon
     monkeypatch.setattr(planning, "resolve_locally", lambda *words, **more: Report((item,), "", ""))
     path = make_wheel(os.path.join(world.root, "elsewhere"), "alpha", "1.0")
     with pytest.raises(Unsupported, match="not an archive in the local index"):
-        world.plan(wheels=(path,))
+        world.plan(directs=(by_path(path),))
 
 
 # Order and names
@@ -407,7 +424,7 @@ def test_the_digest_of_a_request_is_that_of_its_content():
         question("a[x,y]>1", constraints=["b<3"]),
         question("a[x,y]>1", "b<2"),
         question("a[x,y]>1", constraints=["b<2"], dependencies=False),
-        question("a[x,y]>1", constraints=["b<2"], wheels=("/w.whl",)),
+        question("a[x,y]>1", constraints=["b<2"], directs=(by_path("/w.whl"),)),
     ):
         assert roots_digest(other) != roots_digest(one)
 

@@ -85,7 +85,7 @@ def test_a_signal_is_a_negative_status():
 def test_a_program_that_is_not_there_is_an_error():
     with pytest.raises(FileNotFoundError):
         run(["/nonexistent/program"])
-    assert not _process._running
+    assert not _process._all.running
 
 
 def test_programs_run_in_a_group_of_their_own():
@@ -126,7 +126,7 @@ def test_one_failure_ends_the_programs_of_the_others(tmp_path, monkeypatch, igno
     with pytest.raises(ValueError, match="the first"):
         in_parallel(work, [False, True], 2)
     wait_for(lambda: not any(map(is_alive, seen)))
-    assert not _process._running
+    assert not _process._all.running
 
 
 def test_after_a_failure_nothing_is_started_any_more(tmp_path):

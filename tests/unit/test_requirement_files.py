@@ -50,6 +50,8 @@ SAME = {
     "words-behind-an-option": "-i https://i.example six\n",
     "double-dash": "-- six\n",
     "nothing": "\n# only\n   \n",
+    "config-settings": "six --config-settings=a=b -C c='d e' ; # f\nidna ; os_name != '-C' -Ca=b\n-Ca=b\n",
+    "known-feature": "--use-feature build-constraint\nsix\n",
 }
 REFUSED_BY_PIP = {
     "unknown-option": "--unknown\n",
@@ -57,6 +59,9 @@ REFUSED_BY_PIP = {
     "command-option": "--upgrade\n",
     "missing-value": "six\n-r\n",
     "quotes": "--find-links 'a\n",
+    "bad-setting": "six -Ca\n",
+    "bad-setting-elsewhere": "-r inner/one.txt --config-settings a\n",
+    "bad-feature": "six --use-feature none\n",
     "bad-hash": f"six --hash=md5:{HASH}\n",
     "no-hash": "six --hash=sha256\n",
     "itself": "-r reqs.txt\n",
@@ -71,8 +76,6 @@ REFUSED_BY_PIP = {
 LEFT_TO_PIP = {
     "editable": "-e ./project\n",
     "editable-behind": "six -e .\n",
-    "config-settings": "six --config-settings=a=b\n",
-    "config-settings-letter": "six -Ca=b\n",
     "feature": "--use-feature fast-deps\nsix\n",
     "all-releases": "--all-releases six\nsix\n",
     "only-final": "--only-final=:all:\nsix\n",

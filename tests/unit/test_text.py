@@ -3,7 +3,7 @@
 import humanfriendly
 import pytest
 
-from pip_accel._text import compact, mask_secrets, parse_boolean, parse_size, parse_timespan
+from pip_accel._text import compact, escape_unprintable, mask_secrets, parse_boolean, parse_size, parse_timespan
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,20 @@ from pip_accel._text import compact, mask_secrets, parse_boolean, parse_size, pa
 )
 def test_text_is_compacted(text, values, expected):
     assert compact(text, **values) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("Größe 1.0 ✓", "Größe 1.0 ✓", id="printable"),
+        pytest.param("a\x1b[2J\r\n\t\0b", "a\\x1b[2J\\r\\n\\t\\x00b", id="control characters"),
+        pytest.param("\x7f\x9b31m", "\\x7f\\x9b31m", id="control characters beyond ASCII"),
+        pytest.param("\u202egnp.exe", "\\u202egnp.exe", id="direction of writing"),
+        pytest.param("\udcff", "\\udcff", id="undecodable byte"),
+    ],
+)
+def test_what_could_move_the_cursor_is_escaped(text, expected):
+    assert escape_unprintable(text) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,52 @@
+"""How the user wants sdists built, beyond what they say themselves: a part of the key of each result."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pip_accel._index import digest_of
+from pip_accel._values import Target
+
+__all__ = ["Recipe"]
+
+
+class Recipe(NamedTuple):
+    """What ``--no-build-isolation``, ``--config-settings`` and ``--build-constraint`` say."""
+
+    isolation: bool = True
+    settings: Mapping[str, Mapping[str, Any]] = {}  #: config settings by canonical name; of directories: by real path
+    constraints: tuple[str, ...] = ()  #: on build requirements, sorted
+
+    def settings_of(self, project: str, source: str = "") -> Mapping[str, Any]:
+        """Give the config settings of a project.
+
+        :param project: its canonical name.
+        :param source: real path of its directory, if it was asked for by that.
+        """
+        return self.settings.get(source) or self.settings.get(project, {})
+
+    def variant(self, project: str) -> str:
+        """Name this way of building a project, as its metadata may depend on it; empty if it is the usual one."""
+        settings = self.settings_of(project)
+        if self.isolation and not settings and not self.constraints:
+            return ""
+        return "-" + digest_of([self.isolation, dict(settings), self.constraints])[:16]
+
+    def outside(self, target: Target) -> tuple[str, ...]:
+        """Give what a build that is not isolated can see: each distribution of the target with its RECORD's digest.
+
+        Where one of them is no more than a pointer to a source tree that may change, the answer is never the same twice.
+        """
+        from pip_accel import _fs
+        from pip_accel._installed import find_installed
+
+        rows = []
+        for name, found in sorted(find_installed(target).items()):
+            record = os.path.join(found.metadata, "RECORD")
+            direct = _fs.read_text(os.path.join(found.metadata, "direct_url.json")) or ""
+            if '"editable": true' in direct or not os.path.isfile(record):
+                return (os.urandom(16).hex(),)
+            rows.append(f"{name}=={found.version} {_fs.hash_file(record)}")
+        return tuple(rows)
