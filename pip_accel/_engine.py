@@ -101,6 +101,7 @@ class Engine:
         self._builder: Builder | None = None
         self._passing: Store | None = None
         self.eager = True  #: whether builds may begin before the plan is there
+        self.passive = False  #: whether no pip may be started to plan build requirements
         self.online = False  #: whether an index was asked for build requirements
 
     def __enter__(self) -> Engine:
@@ -196,6 +197,8 @@ class Engine:
         if pins is not None:
             return pins
         pins = self._close(question)
+        if pins is None and self.passive:
+            raise Unsupported("only pip can tell now what satisfies its build requirements {them}", them=wanted)
         if pins is None:
             with turn:
                 pins = self._close(question)  # another thread may have fetched the same

@@ -172,7 +172,8 @@ class LocalIndex:
 
     def build_facts(self, archive: Archive) -> dict[str, Any] | None:
         """Give what is known of building an sdist for this target (see :mod:`pip_accel._build.source`), or ``None``."""
-        return _read_object(os.path.join(self._facts_directory(archive), "build.json"), requires=list, dynamic=list)
+        path = os.path.join(self._facts_directory(archive), "build.json")
+        return _read_object(path, requires=list, dynamic=list, variables=list)
 
     def set_build_facts(self, archive: Archive, facts: Mapping[str, Any]) -> None:
         """Keep what was found out about building an sdist for this target."""

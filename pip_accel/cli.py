@@ -180,7 +180,7 @@ def _explain(before: Sequence[str], words: Sequence[str], environ: Mapping[str, 
         messages.warning(warning)
     if request.python is None:
         validate_environment(environ)
-    config.offline, config.index_max_age = True, None  # what is known now is what counts
+    config.index_max_age = None  # what is known now is what counts
     caches = CacheManager(
         config, on_failure=lambda name, error: messages.warning(f"The cache backend {name} cannot be asked: {error}")
     )
@@ -189,6 +189,7 @@ def _explain(before: Sequence[str], words: Sequence[str], environ: Mapping[str, 
         open_resources(config, find_target(request.python), request.python, environ) as resources,
         open_engine(resources, request, messages.info) as engine,
     ):
+        engine.passive = True
         for root in dict.fromkeys(request.requirements):
             pins = find_sdists(resources, root)
             for pin in pins:

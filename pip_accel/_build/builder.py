@@ -15,7 +15,7 @@ from pip_accel._build.environment import BuildEnvironment, Environments, fill_en
 from pip_accel._build.hooks import Backend
 from pip_accel._build.key import identify_compiler, key_digest, make_key
 from pip_accel._build.recipe import Recipe
-from pip_accel._build.source import BuildSystem, read_build_system, unpack_sdist
+from pip_accel._build.source import BuildSystem, named_variables, read_build_system, unpack_sdist
 from pip_accel._build.transform import read_dumb, with_digests
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._process import run
@@ -53,7 +53,7 @@ class Prepared(NamedTuple):
     @property
     def facts(self) -> dict[str, Any]:
         """What finding a result of its build takes, as the local index keeps it."""
-        return {"requires": list(self.system.requires), "dynamic": list(self.dynamic or ())}
+        return _facts(self.source, self.system, self.dynamic or ())
 
     def read_metadata(self) -> bytes:
         """Give the core metadata that the backend prepared."""
@@ -201,10 +201,11 @@ class Builder:
     def buildable(self, pin: Pin) -> Buildable | None:
         """Give the key of an sdist's build from what is known about it, or ``None`` if its backend was never asked."""
         facts = self._resources.index.build_facts(pin.archive)
-        return None if facts is None else self._buildable(pin, facts["requires"], facts["dynamic"])
+        return None if facts is None else self._buildable(pin, facts)
 
-    def _buildable(self, pin: Pin, requires: Sequence[str], dynamic: Sequence[str]) -> Buildable:
+    def _buildable(self, pin: Pin, facts: Mapping[str, Any]) -> Buildable:
         config, name = self._resources.config, canonical_name(pin.name)
+        requires, dynamic = facts["requires"], facts["dynamic"]
         if self._compiler is None:
             self._compiler = identify_compiler(self._resources.environ, self._resources.target.compiler)
         isolated = self._recipe.isolation
@@ -221,6 +222,7 @@ class Builder:
             config_settings=self._recipe.settings_of(name),
             build_constraints=self._recipe.constraints,
             outside=() if isolated else self._recipe.outside(self._resources.target),
+            named=facts["variables"],
         )
         return Buildable(key, self._resources.index.tag)
 
@@ -267,13 +269,11 @@ class Builder:
                 # Asked anew for each build, as it may depend on what the machine has; what is kept only finds results.
                 dynamic = self._ask(backend, system, environment)
             task = _Task(pin, source, system, prepared.metadata if prepared is not None else None, work, label)
+            facts = _facts(source, system, dynamic)
+            buildable = self._buildable(pin, facts)
             if not pin.archive.sha256:
-                buildable = self._buildable(pin, system.requires, dynamic)
                 return self._keep(self._build(task, backend, environment, environ, buildable), pin)
-            self._resources.index.set_build_facts(
-                pin.archive, {"requires": list(system.requires), "dynamic": list(dynamic)}
-            )
-            buildable = self._buildable(pin, system.requires, dynamic)
+            self._resources.index.set_build_facts(pin.archive, facts)
             locks = self._resources.place("locks")
             _fs.make_directory(locks)
             with _fs.lock_file(os.path.join(locks, key_digest(buildable.cache_key))):
@@ -394,6 +394,15 @@ class _Task(NamedTuple):
     metadata: str | None  #: the ``.dist-info`` that was prepared in this source tree
     work: str  #: a directory of its own
     label: str
+
+
+def _facts(source: str, system: BuildSystem, dynamic: Sequence[str]) -> dict[str, Any]:
+    """Give what finding a result takes."""
+    return {
+        "requires": list(system.requires),
+        "dynamic": list(dynamic),
+        "variables": named_variables(source, system),
+    }
 
 
 def _mentions_wheels(source: str) -> bool:

@@ -12,7 +12,7 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pip_accel._names import canonical_name, canonical_version
@@ -69,6 +69,12 @@ _IDLE = re.compile(
 _SWITCHES = ("BUILD", "DISABLE", "ENABLE", "FORCE", "NO", "REQUIRE", "SKIP", "USE", "WITH", "WITHOUT")
 #: Ends of the names of variables that hold secrets: no result depends on these.
 _SECRETS = ("_TOKEN", "_PASSWORD", "_PASSWD", "_SECRET", "_KEY", "_CREDENTIALS")
+#: What differs between machines and runs without meaning anything for a result, even where a source reads it.
+_EVERYWHERE = frozenset(
+    "PATH HOME USER LOGNAME USERNAME HOSTNAME PWD OLDPWD SHELL SHLVL TERM TMPDIR TEMP TMP LANG LC_ALL LC_CTYPE TZ"
+    " COLUMNS LINES EDITOR DISPLAY PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX XDG_CACHE_HOME XDG_CONFIG_HOME MAKEFLAGS"
+    " MAX_JOBS".split()
+)
 #: Signs of a secret in a value that is usually none.
 _SECRET_VALUE = re.compile(r"://|token|passw|secret|api_?key|credential", re.IGNORECASE)
 
@@ -113,6 +119,7 @@ def make_key(
     config_settings: Mapping[str, str | Sequence[str]] = {},
     build_constraints: Sequence[str] = (),
     outside: Sequence[str] = (),
+    named: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Put together the key of a distribution that is built from source.
 
@@ -120,10 +127,11 @@ def make_key(
     :param variables: names of further environment variables that the user knows to matter.
     :param compiler: see :func:`identify_compiler`; looked up for the languages that this build may compile.
     :param build_constraints: canonical and sorted.
+    :param named: names of variables that stand in the source where it reads some.
     :param outside: what a build that is not isolated can see: ``name==version`` and a digest, for each distribution.
     """
     name = canonical_name(pin.name)
-    chosen = dict(_choose_variables(name, environ, frozenset(variables)))
+    chosen = dict(_choose_variables(name, environ, frozenset(variables), frozenset(named) - _EVERYWHERE))
     rows = {(canonical_name(each.name), canonical_version(each.version), each.archive.sha256) for each in requirements}
     languages = _languages({row[0] for row in rows}.union(row.partition("==")[0] for row in outside))
     settings = {setting: _digest(value) for setting, value in sorted(config_settings.items())}
@@ -146,7 +154,9 @@ def make_key(
     }
 
 
-def _choose_variables(project: str, environ: Mapping[str, str], wanted: frozenset[str]) -> Iterator[tuple[str, str]]:
+def _choose_variables(
+    project: str, environ: Mapping[str, str], wanted: frozenset[str], named: frozenset[str]
+) -> Iterator[tuple[str, str]]:
     """Give the variables that belong to the key, sorted, with their values as they stand in it."""
     spelled, joined = project.upper().replace("-", "_"), project.upper().replace("-", "")
     own = (f"{spelled}_", f"{joined}_", *_PREFIXES)
@@ -154,12 +164,12 @@ def _choose_variables(project: str, environ: Mapping[str, str], wanted: frozense
     for variable, value in sorted(environ.items()):
         without_effect = variable.endswith(_SECRETS) or _IDLE.fullmatch(variable)
         plain = not without_effect and (variable in _PLAIN or variable.startswith(_PLAIN_PREFIXES))
-        read = plain or variable.startswith(own) or f"{variable}_".startswith(switches)
+        read = plain or variable in named or variable.startswith(own) or f"{variable}_".startswith(switches)
         if variable in wanted or (read and not without_effect):
             yield variable, value if plain and not _SECRET_VALUE.search(value) else _digest(value)
 
 
-def _languages(requirements: Iterable[str]) -> list[str]:
+def _languages(requirements: Collection[str]) -> list[str]:
     """Give the languages whose compilers a build with these requirements may call."""
     more = [
         language
@@ -218,11 +228,11 @@ def _describe(key: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         elif part == "build-requirements" and isinstance(value, list):
             for row in value:
                 name, *rest = row if isinstance(row, list) and row else (row,)
-                yield f"{part}: {_text(name)}", " ".join(map(_text, rest))
+                yield f"{part}: {_text(name)}", " ".join(map(_text, rest)) or "there"
         elif part == "outside" and isinstance(value, list):
             for row in map(str, value):
                 name, _, more = row.partition("==")
-                yield f"{part}: {_text(name)}", " ".join(map(_text, more.split()))
+                yield f"{part}: {_text(name)}", " ".join(map(_text, more.split())) or "there"
         elif isinstance(value, list):
             yield part, ", ".join(_text(each) for each in value if each) or "none"
         else:

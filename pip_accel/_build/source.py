@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 import tarfile
@@ -18,7 +19,7 @@ try:
 except ImportError:  # a Python that was built without it
     LZMAError = zlib.error  # type: ignore[misc, assignment]
 
-__all__ = ["BuildSystem", "check_sdist", "read_build_system", "static_metadata", "unpack_sdist"]
+__all__ = ["BuildSystem", "check_sdist", "named_variables", "read_build_system", "static_metadata", "unpack_sdist"]
 
 #: What reading raises for a file that is damaged, encrypted or compressed in a way that Python does not know.
 _UNREADABLE = (
@@ -34,6 +35,15 @@ _LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 _LEGACY_REQUIRES = ("setuptools>=40.8.0",)
 #: Metadata that a plan rests on: where one of these is dynamic, only the build backend knows it.
 _DECISIVE = frozenset(("name", "version", "requires-dist", "requires-python", "provides-extra"))
+
+
+#: Where a build script in Python, CMake or Rust speaks of an environment variable, in the ways that are usual there.
+_VARIABLE = re.compile(
+    rb"""(?:environb?|getenvb?|\$?ENV|env::var(?:_os)?|env!|option_env!)(?:\.\w+)?\s*[\[({]\s*r?b?["']?([A-Z][A-Z0-9_]+)"""
+    rb"""|["']([A-Z][A-Z0-9_]+)["']\s+(?:not\s+)?in\s+(?:os\.)?environ"""
+)
+_SCRIPTS = ("setup.py", "CMakeLists.txt", "build.rs")
+_LONGEST_SCRIPT = 1 << 20  # bytes
 
 
 class BuildSystem(NamedTuple):
@@ -151,6 +161,27 @@ def _load_toml(path: str) -> dict[str, object]:
             return value
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidSourceDistribution("{path} is not valid TOML: {error}", path=path, error=error) from error
+
+
+def named_variables(source: str, system: BuildSystem) -> list[str]:
+    """Give the names of the environment variables that the scripts of a build read, sorted, as far as they name them.
+
+    ``HDF5_DIR`` or ``WITH_XSLT`` belong to one project; no list could have them all.
+    """
+    paths = [os.path.join(source, name) for name in _SCRIPTS]
+    for directory in system.backend_path:
+        for place, _, names in os.walk(os.path.join(source, directory)):
+            paths += [os.path.join(place, name) for name in names if name.endswith(".py")]
+            if len(paths) > 100:  # the backend is the project itself, as that of setuptools
+                break
+    found: set[bytes] = set()
+    for path in paths:
+        try:
+            with open(path, "rb") as stream:
+                found.update(b"".join(names) for names in _VARIABLE.findall(stream.read(_LONGEST_SCRIPT)))
+        except OSError:
+            continue
+    return sorted(name.decode("ascii") for name in found)
 
 
 def static_metadata(source: str) -> bytes | None:

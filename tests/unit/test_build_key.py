@@ -289,6 +289,7 @@ def test_a_key_in_another_form_can_be_compared():
     assert found["compiler"] == "gcc 11"
     assert found["outside"] == "odd?[2J"
     assert found["newer: a"] == "1"
+    assert found["build-requirements: x"] == "there"
     assert found["python"] == "null"
     assert {"build-requirements: setuptools", "build-requirements: sha256:abababababababab"} <= set(found)
     assert compare_keys(key(), {})
@@ -297,6 +298,8 @@ def test_a_key_in_another_form_can_be_compared():
 def test_a_key_can_be_read():
     assert describe_key(key())["build-requirements: setuptools"] == "84.2.1 01"
     assert describe_key(key())["python"] == "cpython, 3.12, cpython-312-x86_64-linux-gnu"
+    apple = TARGET._replace(platform="macosx-11.0-arm64", libc="")
+    assert describe_key(key(target=apple))["platform"] == "macosx-11.0-arm64"
 
 
 #: Prints the name of the program and its words without the last one, which has to be ``--version``.
@@ -383,3 +386,11 @@ def test_a_program_that_cannot_run_is_named_by_its_file(tmp_path):
 def test_the_processor_has_a_name_that_stays():
     names = [identify_compiler({}, "")["processor"] for _ in range(2)]
     assert names[0] == names[1] != ""
+
+
+def test_a_variable_that_the_source_names_counts_unless_it_is_everywhere_or_a_secret():
+    environ = {"HDF5_DIR": "/a", "HOME": "/a", "ODD_TOKEN": "a", "OTHER": "a"}
+    variables = key(environ=environ, named=["HDF5_DIR", "HOME", "ODD_TOKEN", "UNSET"])["variables"]
+    assert list(variables) == ["HDF5_DIR"]
+    assert variables != key(environ={"HDF5_DIR": "/b"}, named=["HDF5_DIR"])["variables"]
+    assert variables != key(environ=environ)["variables"]

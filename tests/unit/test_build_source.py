@@ -10,7 +10,14 @@ import zipfile
 
 import pytest
 
-from pip_accel._build.source import BuildSystem, check_sdist, read_build_system, static_metadata, unpack_sdist
+from pip_accel._build.source import (
+    BuildSystem,
+    check_sdist,
+    named_variables,
+    read_build_system,
+    static_metadata,
+    unpack_sdist,
+)
 from pip_accel.exceptions import InvalidSourceDistribution, UnsafeArchive
 from tests.lib.archives import make_sdist
 
@@ -277,3 +284,30 @@ def test_the_metadata_of_an_sdist_binds_where_it_says_so(tmp_path, text, binding
 
 def test_without_metadata_none_binds(tmp_path):
     assert static_metadata(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("setup.py", "os.environ['ODD_DIR']"),
+        ("setup.py", 'os.environ.get("ODD_DIR", "")'),
+        ("setup.py", "os.getenv(\n    'ODD_DIR')"),
+        ("setup.py", "environ.pop('ODD_DIR', None)"),
+        ("setup.py", "if 'ODD_DIR' not in os.environ:"),
+        ("CMakeLists.txt", "if(DEFINED ENV{ODD_DIR})"),
+        ("CMakeLists.txt", "set(x $ENV{ODD_DIR})"),
+        ("build.rs", 'env::var("ODD_DIR")'),
+        ("build.rs", 'std::env::var_os("ODD_DIR")'),
+        ("backend/inner/b.py", "os.environb.get(b'ODD_DIR')"),
+    ],
+)
+def test_variables_that_a_build_script_reads_are_found(tmp_path, name, text):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    assert named_variables(str(tmp_path), BuildSystem((), "b", ("backend",), False)) == ["ODD_DIR"]
+
+
+def test_other_words_in_a_build_script_are_no_variables(tmp_path):
+    (tmp_path / "setup.py").write_text("# environ ODD\nprint('LICENSE'); setup(name='ODD_DIR'); x = {}['KEY']\n")
+    assert named_variables(str(tmp_path), BuildSystem((), "b", (), True)) == []

@@ -155,14 +155,14 @@ def test_an_sdist_is_copied_for_a_target_where_it_cannot_be_linked(index, sdist,
 
 def test_what_a_build_needs_is_kept_for_the_target_that_asked(index, sdist):
     assert index.build_facts(sdist) is None
-    index.set_build_facts(sdist, {"requires": ["setuptools"], "dynamic": []})
-    assert index.build_facts(sdist) == {"requires": ["setuptools"], "dynamic": []}
+    index.set_build_facts(sdist, {"requires": ["setuptools"], "dynamic": [], "variables": []})
+    assert index.build_facts(sdist) == {"requires": ["setuptools"], "dynamic": [], "variables": []}
     assert LocalIndex(index.root, "pypy-3.11").build_facts(sdist) is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"requires": ["setup'], ids=repr)
 def test_damaged_build_facts_are_none(index, sdist, text):
-    index.set_build_facts(sdist, {"requires": [], "dynamic": []})
+    index.set_build_facts(sdist, {"requires": [], "dynamic": [], "variables": []})
     (path,) = (os.path.join(d, n) for d, _, names in os.walk(index.root) for n in names if n == "build.json")
     with open(path, "w", encoding="utf-8") as stream:
         stream.write(text)
