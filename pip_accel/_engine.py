@@ -424,6 +424,9 @@ class Engine:
 
             return wheel_metadata(direct.path), None
         if direct.kind == "sdist":
+            from pip_accel._build.source import check_sdist
+
+            check_sdist(direct.path)  # here its error has the path that the user knows
             archive = index.add_copy(direct.path)
             metadata = index.metadata(archive)
             if metadata is None:

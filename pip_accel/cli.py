@@ -15,8 +15,8 @@ from contextlib import ExitStack, contextmanager
 
 from pip_accel.exceptions import (
     BinaryDistributionError,
+    DamagedSourceDistribution,
     DataDirectoryError,
-    InvalidSourceDistribution,
     LinkError,
     PipAcceleratorError,
     PipFailed,
@@ -124,14 +124,6 @@ def _install(words: Sequence[str], environ: Mapping[str, str], config: Config) -
     try:
         request = parse(words, environ)
     except Unsupported as reason:
-        if "archive" in reason.context:
-            from pip_accel._build.source import check_sdist
-
-            try:
-                check_sdist(str(reason.context["archive"]))
-            except InvalidSourceDistribution as error:
-                print(f"ERROR: {error}", file=sys.stderr)
-                return _PIP_CRASHED
         if "PIP_PYTHON" not in environ and not any(word.startswith("--python") for word in words):
             validate_environment(environ)
         loud = Messages(config.log_verbosity, config.log_format, _verbosity(words))
@@ -247,7 +239,7 @@ def _install_into(
                     if isinstance(error, PipFailed):
                         return _show_failure(error)
                     print(f"ERROR: {error}", file=sys.stderr)
-                    return 1
+                    return _PIP_CRASHED if isinstance(error, DamagedSourceDistribution) else 1
                 printer.finish(outcome)
                 if outcome.unpacked or outcome.online:
                     _keep_size(config, messages)

@@ -11,6 +11,7 @@ __all__ = [
     "CacheBackendError",
     "ConfigError",
     "ConfigFileError",
+    "DamagedSourceDistribution",
     "DataDirectoryError",
     "DependencyInstallationFailed",
     "DependencyInstallationRefused",
@@ -97,6 +98,10 @@ class BinaryDistributionError(PipAcceleratorError):
 
 class InvalidSourceDistribution(BinaryDistributionError):
     """An sdist has nothing to build with."""
+
+
+class DamagedSourceDistribution(InvalidSourceDistribution):
+    """An sdist cannot be read to its end."""
 
 
 class BuildFailed(BinaryDistributionError):

@@ -12,7 +12,7 @@ import zlib
 from typing import NamedTuple
 
 from pip_accel._archives import check_member_name
-from pip_accel.exceptions import InvalidSourceDistribution, UnsafeArchive
+from pip_accel.exceptions import DamagedSourceDistribution, InvalidSourceDistribution, UnsafeArchive
 
 try:
     from lzma import LZMAError
@@ -59,7 +59,7 @@ def unpack_sdist(path: str, into: str) -> str:
     """Unpack an sdist; give its top directory.
 
     :raises UnsafeArchive: a member would leave that directory.
-    :raises InvalidSourceDistribution: it is no archive that can be read.
+    :raises DamagedSourceDistribution: it is no archive that can be read.
     """
     os.makedirs(into, exist_ok=True)
     try:
@@ -68,7 +68,7 @@ def unpack_sdist(path: str, into: str) -> str:
         else:
             _unpack_tar(path, into)
     except _UNREADABLE as error:
-        raise InvalidSourceDistribution("{path} cannot be unpacked: {error}", path=path, error=error) from error
+        raise DamagedSourceDistribution("{path} cannot be unpacked: {error}", path=path, error=error) from error
     entries = os.listdir(into)
     if len(entries) == 1 and os.path.isdir(os.path.join(into, entries[0])):
         return os.path.join(into, entries[0])
@@ -78,7 +78,7 @@ def unpack_sdist(path: str, into: str) -> str:
 def check_sdist(path: str) -> None:
     """See that an sdist can be read to its end.
 
-    :raises InvalidSourceDistribution: it cannot.
+    :raises DamagedSourceDistribution: it cannot.
     """
     try:
         if path.endswith(".zip"):
@@ -90,7 +90,7 @@ def check_sdist(path: str) -> None:
             with tarfile.open(path) as tarball:
                 tarball.getmembers()
     except _UNREADABLE as error:
-        raise InvalidSourceDistribution("{path} cannot be unpacked: {error}", path=path, error=error) from error
+        raise DamagedSourceDistribution("{path} cannot be unpacked: {error}", path=path, error=error) from error
 
 
 def _unpack_tar(path: str, into: str) -> None:

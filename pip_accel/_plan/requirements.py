@@ -187,7 +187,7 @@ def _from_path(path: str, extras: str, source: str) -> _Wanted:
     wheel = split_wheel_name(filename)
     # pip takes ``.WHL`` for an sdist.
     if wheel is None or not re.fullmatch(_WHEEL_VERSION, wheel.version) or not filename.endswith(".whl"):
-        raise Unsupported("a requirement ({source}) has not the name of a wheel", source=source, archive=path)
+        raise Unsupported("a requirement ({source}) has not the name of a wheel", source=source)
     return wanted._replace(name=wheel.name, specifier=f"=={wheel.version}", kind="wheel")
 
 
