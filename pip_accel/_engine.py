@@ -93,6 +93,7 @@ class Engine:
         self._passes: dict[str, _Pass] = {}
         self._numbers = itertools.count(1)
         self._described: dict[str, tuple[bytes, Prepared | None]] = {}  #: by real path
+        self._sdists: dict[tuple[str, str], bytes] = {}  #: metadata of those asked for by path, by name and version
         self._prepared: dict[str, tuple[bytes, Prepared]] = {}  #: by digest of the tree
         self._trees: dict[str, Prepared] = {}  #: by digest of the archive
         self._begun: dict[str, Future[Archive]] = {}
@@ -354,9 +355,13 @@ class Engine:
                 raise Unsupported("The run has ended") from None
 
     def _prepare(self, pass_: _Pass, source: str, directory: str) -> str:
-        described = self._described.get(os.path.realpath(source))
-        if described is not None:
-            return _write_metadata(described[0], directory)
+        from pip_accel._plan.planning import Direct
+
+        if not _is_below(source, pass_.place):  # a directory, asked for by the user or by some distribution
+            return _write_metadata(self.describe(Direct("", source, "directory", frozenset(), "")), directory)
+        known = self._known_sdist(source)
+        if known is not None:
+            return _write_metadata(known, directory)
         # pip's directory: the name, and a random number.
         label = os.path.basename(source).rpartition("_")[0] or os.path.basename(source)
         metadata, prepared = self._prepare_tree(source, label)
@@ -370,6 +375,14 @@ class Engine:
         if self.eager and pass_.pinned.get(name) == version:
             self._begin_early(pass_, metadata, prepared)
         return _write_metadata(metadata, directory)
+
+    def _known_sdist(self, source: str) -> bytes | None:
+        """Give the metadata of the sdist that was asked for by its path, if this is its tree: pip unpacks it again."""
+        path = os.path.join(source, "PKG-INFO")
+        if not self._sdists or not os.path.isfile(path):
+            return None
+        with open(path, "rb") as stream:
+            return self._sdists.get(_name_and_version(stream.read()))
 
     def _prepare_tree(self, source: str, label: str) -> tuple[bytes, Prepared]:
         """Give the metadata of an sdist's tree: its own where that binds its builds, else from its build backend."""
@@ -434,6 +447,7 @@ class Engine:
                 index.set_metadata(archive, metadata)
             if _name_and_version(metadata)[0] != direct.name:  # views and config settings go by its name
                 raise Unsupported("{path} is not named after its project", path=direct.path)
+            self._sdists[_name_and_version(metadata)] = metadata
             return metadata, None
         # In place, as pip does it: it is the user's own tree, of which nothing is kept.
         place = os.path.join(self.resources.directory("metadata"), "m")
@@ -533,6 +547,10 @@ class _Sources:
 
 def _is_source(pin: Pin) -> bool:
     return not pin.archive.filename.endswith(".whl") or not pin.archive.sha256
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return os.path.realpath(path).startswith(os.path.realpath(directory) + os.sep)
 
 
 def _identity(pin: Pin) -> str:
