@@ -45,6 +45,7 @@ Every other command goes to pip as it is.
 
   pip-accel install -r requirements.txt
   pip-accel --python PATH install -r requirements.txt   (into another environment)
+  pip-accel cache explain NAME                          (why a project is built again)
 
 It has no options of its own: it is configured by variables ($PIP_ACCEL_CACHE and others) and by the files
 /etc/pip-accel.conf, ~/.pip-accel/pip-accel.conf and $PIP_ACCEL_CONFIG. PIP_ACCEL_DISABLE=1 hands everything to pip.
@@ -243,6 +244,10 @@ def _install_into(
                 printer.finish(outcome)
                 if outcome.unpacked or outcome.online:
                     _keep_size(config, messages)
+                if outcome.built:
+                    from pip_accel._progress import prune_logs
+
+                    prune_logs(resources.place("logs"))
         except (OSError, LinkError) as error:
             if printer.announced:
                 if isinstance(error, LinkError):
