@@ -175,7 +175,9 @@ def open_engine(
     watcher: Callable[[], BuildWatcher] | None = None,
 ) -> Engine:
     """Give what plans and builds for a request; to be used as a context manager."""
-    from pip_accel._build.recipe import Recipe
+    from functools import cache
+
+    from pip_accel._build.recipe import Recipe, see_outside
     from pip_accel._engine import Engine
 
     recipe = Recipe(
@@ -186,8 +188,11 @@ def open_engine(
             if root.config_settings
         },
         tuple(sorted(_constraint_text(root) for root in request.build_constraints)),
+        () if request.build_isolation else see_outside(resources.target),
+        resources.environ,
+        tuple(resources.config.key_variables),
     )
-    resources.index.variant = recipe.variant
+    resources.index.variant, resources.index.state = cache(recipe.variant), recipe.state
     words = [word for path in request.build_constraint_files for word in ("--constraint", path)]
     engine = Engine(
         resources,

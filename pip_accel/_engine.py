@@ -387,11 +387,13 @@ class Engine:
     def _prepare_tree(self, source: str, label: str) -> tuple[bytes, Prepared]:
         """Give the metadata of an sdist's tree: its own where that binds its builds, else from its build backend."""
         from pip_accel._build.builder import Prepared
-        from pip_accel._build.source import read_build_system, static_metadata
+        from pip_accel._build.source import named_variables, read_build_system, static_metadata
 
         metadata = static_metadata(source)
         if metadata is not None:
-            return metadata, Prepared(source, read_build_system(source), None, None)
+            system = read_build_system(source)
+            variables = self._recipe.state(named_variables(source, system))
+            return metadata, Prepared(source, system, None, None, variables, True)
         digest = _fs.hash_tree(source)
         if digest not in self._prepared:  # in hash-checking mode pip asks in every pass
             place = os.path.join(self.resources.directory("metadata"), "m")

@@ -72,6 +72,11 @@ def _plain(project: str) -> str:
     return ""
 
 
+def _unset(names: Iterable[str]) -> Mapping[str, str]:
+    """No variable is set."""
+    return dict.fromkeys(names, "")
+
+
 class LocalIndex:
     """Archives and what is known of them, in one directory that processes share.
 
@@ -83,6 +88,7 @@ class LocalIndex:
         self.root = root
         self.tag = tag
         self.variant: Callable[[str], str] = _plain  #: names the way in which the sdists of a project are to be built
+        self.state: Callable[[Iterable[str]], Mapping[str, str]] = _unset  #: gives digests of variables as they are now
         self.added = False  #: whether this run added an archive
 
     # Archives
@@ -149,7 +155,11 @@ class LocalIndex:
         return os.path.join(directory, self.tag + self.variant(split[0] if split is not None else ""))
 
     def metadata(self, archive: Archive) -> bytes | None:
-        """Give the core metadata of an archive, if it is known for this target."""
+        """Give the core metadata of an archive, if it is known for this target and what its build reads now."""
+        if not archive.filename.endswith(".whl"):
+            facts = self._read_facts(self._facts_directory(archive))
+            if facts is not None and not facts["binding"] and self.state(facts["variables"]) != facts["variables"]:
+                return None
         try:
             with open(os.path.join(self._facts_directory(archive), archive.filename + ".metadata"), "rb") as stream:
                 return stream.read()
@@ -171,9 +181,23 @@ class LocalIndex:
         _fs.write_file(beside + ".metadata", metadata)
 
     def build_facts(self, archive: Archive) -> dict[str, Any] | None:
-        """Give what is known of building an sdist for this target (see :mod:`pip_accel._build.source`), or ``None``."""
-        path = os.path.join(self._facts_directory(archive), "build.json")
-        return _read_object(path, requires=list, dynamic=list, variables=list)
+        """Give what is known of building an sdist for this target (see :mod:`pip_accel._build.builder`), or ``None``.
+
+        It serves to find a result. For a way to build it that is new, what is known of other ways does as well: a result
+        is only found if one was built in this way, and with what these facts say.
+        """
+        facts = self._read_facts(self._facts_directory(archive))
+        if facts is None:
+            directory = os.path.dirname(archive.path)
+            names = sorted(os.listdir(directory)) if os.path.isdir(directory) else ()
+            others = (name for name in names if name == self.tag or name.startswith(self.tag + "-"))
+            found = (self._read_facts(os.path.join(directory, name)) for name in others)
+            facts = next((each for each in found if each is not None), None)
+        return facts
+
+    def _read_facts(self, directory: str) -> dict[str, Any] | None:
+        path = os.path.join(directory, "build.json")
+        return _read_object(path, requires=list, dynamic=list, variables=dict, binding=bool)
 
     def set_build_facts(self, archive: Archive, facts: Mapping[str, Any]) -> None:
         """Keep what was found out about building an sdist for this target."""

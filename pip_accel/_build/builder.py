@@ -15,7 +15,7 @@ from pip_accel._build.environment import BuildEnvironment, Environments, fill_en
 from pip_accel._build.hooks import Backend
 from pip_accel._build.key import identify_compiler, key_digest, make_key
 from pip_accel._build.recipe import Recipe
-from pip_accel._build.source import BuildSystem, named_variables, read_build_system, unpack_sdist
+from pip_accel._build.source import BuildSystem, named_variables, read_build_system, static_metadata, unpack_sdist
 from pip_accel._build.transform import read_dumb, with_digests
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._process import run
@@ -49,11 +49,18 @@ class Prepared(NamedTuple):
     system: BuildSystem
     dynamic: tuple[str, ...] | None  #: what the backend requires beyond ``[build-system]``, if it was asked
     metadata: str | None  #: path of its ``.dist-info``; ``None`` where its own ``PKG-INFO`` binds
+    variables: Mapping[str, str]  #: those that its scripts name, with digests of their values
+    binding: bool  #: whether its ``PKG-INFO`` is its metadata, whatever these are
 
     @property
     def facts(self) -> dict[str, Any]:
         """What finding a result of its build takes, as the local index keeps it."""
-        return _facts(self.source, self.system, self.dynamic or ())
+        return {
+            "requires": list(self.system.requires),
+            "dynamic": list(self.dynamic or ()),
+            "variables": self.variables,
+            "binding": self.binding,
+        }
 
     def read_metadata(self) -> bytes:
         """Give the core metadata that the backend prepared."""
@@ -108,10 +115,11 @@ class Builder:
         """
         os.makedirs(directory, exist_ok=True)
         system = read_build_system(source)
+        variables = self._recipe.state(named_variables(source, system))
         with self._environment(system) as (environment, environ):
             backend = self._backend(source, system, environment, environ, label, project)
             dynamic = self._ask(backend, system, environment)
-            return Prepared(source, system, dynamic, backend.metadata(directory))
+            return Prepared(source, system, dynamic, backend.metadata(directory), variables, False)
 
     def _backend(
         self,
@@ -208,8 +216,9 @@ class Builder:
         requires, dynamic = facts["requires"], facts["dynamic"]
         if self._compiler is None:
             self._compiler = identify_compiler(self._resources.environ, self._resources.target.compiler)
-        isolated = self._recipe.isolation
-        requirements = (*self._plan(tuple(requires)), *self._beyond(requires, dynamic)) if isolated else ()
+        requirements: tuple[Pin, ...] = ()
+        if self._recipe.isolation:
+            requirements = (*self._plan(tuple(requires)), *self._beyond(requires, dynamic))
         key = make_key(
             pin,
             self._resources.target,
@@ -221,7 +230,7 @@ class Builder:
             compiler=self._compiler,
             config_settings=self._recipe.settings_of(name),
             build_constraints=self._recipe.constraints,
-            outside=() if isolated else self._recipe.outside(self._resources.target),
+            outside=self._recipe.outside,
             named=facts["variables"],
         )
         return Buildable(key, self._resources.index.tag)
@@ -257,19 +266,22 @@ class Builder:
     def _build_once(self, pin: Pin, work: str, prepared: Prepared | None) -> Archive:
         """Build, unless another process does so meanwhile. Nothing is planned while the lock is held: plans may build."""
         label = f"{pin.name} {pin.version}"
-        source = prepared.source if prepared is not None else self._source(pin, work)
-        system = prepared.system if prepared is not None else read_build_system(source)
+        if prepared is None:
+            source = self._source(pin, work)
+            system = read_build_system(source)
+            variables = self._recipe.state(named_variables(source, system))
+            prepared = Prepared(source, system, None, None, variables, static_metadata(source) is not None)
+        source, system, dynamic, metadata, _, _ = prepared
         with self._environment(system) as (environment, environ):
             project = canonical_name(pin.name)
             backend = self._backend(source, system, environment, environ, label, project)
-            if prepared is not None and prepared.dynamic is not None:
-                dynamic = prepared.dynamic
+            if dynamic is not None:
                 self._environments.extend(environment, self._digests(self._beyond(system.requires, dynamic)))
             else:
                 # Asked anew for each build, as it may depend on what the machine has; what is kept only finds results.
                 dynamic = self._ask(backend, system, environment)
-            task = _Task(pin, source, system, prepared.metadata if prepared is not None else None, work, label)
-            facts = _facts(source, system, dynamic)
+            task = _Task(pin, source, system, metadata, work, label)
+            facts = prepared._replace(dynamic=dynamic).facts
             buildable = self._buildable(pin, facts)
             if not pin.archive.sha256:
                 return self._keep(self._build(task, backend, environment, environ, buildable), pin)
@@ -394,15 +406,6 @@ class _Task(NamedTuple):
     metadata: str | None  #: the ``.dist-info`` that was prepared in this source tree
     work: str  #: a directory of its own
     label: str
-
-
-def _facts(source: str, system: BuildSystem, dynamic: Sequence[str]) -> dict[str, Any]:
-    """Give what finding a result takes."""
-    return {
-        "requires": list(system.requires),
-        "dynamic": list(dynamic),
-        "variables": named_variables(source, system),
-    }
 
 
 def _mentions_wheels(source: str) -> bool:

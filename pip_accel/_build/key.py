@@ -21,11 +21,13 @@ from pip_accel._values import Pin, Target
 __all__ = [
     "Difference",
     "cache_filename",
+    "choose_variables",
     "compare_keys",
     "describe_key",
     "identify_compiler",
     "key_digest",
     "make_key",
+    "state_of_variables",
 ]
 
 #: Variables that change what is built, and have flags and paths for values.
@@ -131,7 +133,7 @@ def make_key(
     :param outside: what a build that is not isolated can see: ``name==version`` and a digest, for each distribution.
     """
     name = canonical_name(pin.name)
-    chosen = dict(_choose_variables(name, environ, frozenset(variables), frozenset(named) - _EVERYWHERE))
+    chosen = choose_variables(name, environ, variables, named)
     rows = {(canonical_name(each.name), canonical_version(each.version), each.archive.sha256) for each in requirements}
     languages = _languages({row[0] for row in rows}.union(row.partition("==")[0] for row in outside))
     settings = {setting: _digest(value) for setting, value in sorted(config_settings.items())}
@@ -154,10 +156,30 @@ def make_key(
     }
 
 
+def choose_variables(
+    project: str, environ: Mapping[str, str], wanted: Iterable[str], named: Iterable[str] = ()
+) -> dict[str, str]:
+    """Give the variables that a build of a project may read, as they stand in its key.
+
+    :param project: its canonical name.
+    :param wanted: those that the user knows to matter.
+    :param named: those that its source names.
+    """
+    return dict(_choose_variables(project, environ, frozenset(wanted), frozenset(named) - _EVERYWHERE))
+
+
+def state_of_variables(names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Give digests of the values of variables that a source names, empty for those that are not set."""
+    return {
+        name: _digest(environ[name]) if name in environ else ""
+        for name in sorted(set(names) - _EVERYWHERE)
+        if not name.endswith(_SECRETS)
+    }
+
+
 def _choose_variables(
     project: str, environ: Mapping[str, str], wanted: frozenset[str], named: frozenset[str]
 ) -> Iterator[tuple[str, str]]:
-    """Give the variables that belong to the key, sorted, with their values as they stand in it."""
     spelled, joined = project.upper().replace("-", "_"), project.upper().replace("-", "")
     own = (f"{spelled}_", f"{joined}_", *_PREFIXES)
     switches = tuple(f"{switch}_{each}_" for switch in _SWITCHES for each in (spelled, joined))

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from pip_accel._index import digest_of
 from pip_accel._values import Target
 
-__all__ = ["Recipe"]
+__all__ = ["Recipe", "see_outside"]
 
 
 class Recipe(NamedTuple):
-    """What ``--no-build-isolation``, ``--config-settings`` and ``--build-constraint`` say."""
+    """What ``--no-build-isolation``, ``--config-settings``, ``--build-constraint`` and the variables say."""
 
     isolation: bool = True
     settings: Mapping[str, Mapping[str, Any]] = {}  #: config settings by canonical name; of directories: by real path
     constraints: tuple[str, ...] = ()  #: on build requirements, sorted
+    outside: tuple[str, ...] = ()  #: what a build that is not isolated can see
+    environ: Mapping[str, str] = {}
+    variables: tuple[str, ...] = ()  #: names of those that the user knows to matter
 
     def settings_of(self, project: str, source: str = "") -> Mapping[str, Any]:
         """Give the config settings of a project.
@@ -29,24 +32,34 @@ class Recipe(NamedTuple):
 
     def variant(self, project: str) -> str:
         """Name this way of building a project, as its metadata may depend on it; empty if it is the usual one."""
-        settings = self.settings_of(project)
-        if self.isolation and not settings and not self.constraints:
+        from pip_accel._build.key import choose_variables
+
+        settings = dict(self.settings_of(project))
+        variables = choose_variables(project, self.environ, self.variables)
+        if self.isolation and not settings and not self.constraints and not variables:
             return ""
-        return "-" + digest_of([self.isolation, dict(settings), self.constraints])[:16]
+        return "-" + digest_of([self.isolation, settings, self.constraints, self.outside, variables])[:16]
 
-    def outside(self, target: Target) -> tuple[str, ...]:
-        """Give what a build that is not isolated can see: each distribution of the target with its RECORD's digest.
+    def state(self, names: Iterable[str]) -> Mapping[str, str]:
+        """Give what the variables are now that a source names."""
+        from pip_accel._build.key import state_of_variables
 
-        Where one of them is no more than a pointer to a source tree that may change, the answer is never the same twice.
-        """
-        from pip_accel import _fs
-        from pip_accel._installed import find_installed
+        return state_of_variables(names, self.environ)
 
-        rows = []
-        for name, found in sorted(find_installed(target).items()):
-            record = os.path.join(found.metadata, "RECORD")
-            direct = _fs.read_text(os.path.join(found.metadata, "direct_url.json")) or ""
-            if '"editable": true' in direct or not os.path.isfile(record):
-                return (os.urandom(16).hex(),)
-            rows.append(f"{name}=={found.version} {_fs.hash_file(record)}")
-        return tuple(rows)
+
+def see_outside(target: Target) -> tuple[str, ...]:
+    """Give what a build that is not isolated can see: each distribution of the target with its RECORD's digest.
+
+    Where one of them is no more than a pointer to a source tree that may change, the answer is never the same twice.
+    """
+    from pip_accel import _fs
+    from pip_accel._installed import find_installed
+
+    rows = []
+    for name, found in sorted(find_installed(target).items()):
+        record = os.path.join(found.metadata, "RECORD")
+        direct = _fs.read_text(os.path.join(found.metadata, "direct_url.json")) or ""
+        if '"editable": true' in direct or not os.path.isfile(record):
+            return (os.urandom(16).hex(),)
+        rows.append(f"{name}=={found.version} {_fs.hash_file(record)}")
+    return tuple(rows)

@@ -383,7 +383,7 @@ def _merge_pairs(pairs: Iterable[tuple[str, str]]) -> ConfigSettings:
     merged: dict[str, tuple[str, ...]] = {}
     for key, value in pairs:
         merged[key] = (*merged.get(key, ()), value)
-    return tuple((key, values if len(values) > 1 else values[0]) for key, values in sorted(merged.items()))
+    return tuple((key, values if len(values) > 1 else values[0]) for key, values in merged.items())
 
 
 def _check_config_settings(roots: Iterable[Root]) -> None:

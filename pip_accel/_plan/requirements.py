@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    #: sorted by key; a key given more than once has all its values, in their order
+    #: in the order of first mention; a key given more than once has all its values, in their order
     ConfigSettings: TypeAlias = tuple[tuple[str, str | tuple[str, ...]], ...]
 
 __all__ = ["Root", "parse_requirement"]

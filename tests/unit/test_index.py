@@ -155,14 +155,14 @@ def test_an_sdist_is_copied_for_a_target_where_it_cannot_be_linked(index, sdist,
 
 def test_what_a_build_needs_is_kept_for_the_target_that_asked(index, sdist):
     assert index.build_facts(sdist) is None
-    index.set_build_facts(sdist, {"requires": ["setuptools"], "dynamic": [], "variables": []})
-    assert index.build_facts(sdist) == {"requires": ["setuptools"], "dynamic": [], "variables": []}
+    index.set_build_facts(sdist, {"requires": ["setuptools"], "dynamic": [], "variables": {}, "binding": False})
+    assert index.build_facts(sdist) == {"requires": ["setuptools"], "dynamic": [], "variables": {}, "binding": False}
     assert LocalIndex(index.root, "pypy-3.11").build_facts(sdist) is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"requires": ["setup'], ids=repr)
 def test_damaged_build_facts_are_none(index, sdist, text):
-    index.set_build_facts(sdist, {"requires": [], "dynamic": [], "variables": []})
+    index.set_build_facts(sdist, {"requires": [], "dynamic": [], "variables": {}, "binding": False})
     (path,) = (os.path.join(d, n) for d, _, names in os.walk(index.root) for n in names if n == "build.json")
     with open(path, "w", encoding="utf-8") as stream:
         stream.write(text)
@@ -383,3 +383,12 @@ def test_views_are_json_that_others_can_read(tmp_path, index):
     value = json.loads(json.dumps(index.read_view("v", "alpha")))
     assert value["known"] == [[[">=1"], "1", 100, ""]]
     assert list(value["archives"].values()) == ["alpha-1.0-py3-none-any.whl"]
+
+
+def test_metadata_counts_while_the_variables_are_as_they_were_that_its_build_reads(index, sdist):
+    index.set_metadata(sdist, b"Metadata-Version: 2.1")
+    index.set_build_facts(sdist, {"requires": [], "dynamic": [], "variables": {"ODD": "1"}, "binding": False})
+    index.state = lambda names: dict.fromkeys(names, "1")
+    assert index.metadata(sdist) == b"Metadata-Version: 2.1"
+    index.state = lambda names: dict.fromkeys(names, "2")
+    assert index.metadata(sdist) is None
