@@ -453,7 +453,7 @@ class Engine:
             return metadata, None
         # In place, as pip does it: it is the user's own tree, of which nothing is kept.
         place = os.path.join(self.resources.directory("metadata"), "m")
-        prepared = self.builder.prepare(direct.path, os.path.basename(direct.path), place, direct.name)
+        prepared = self.builder.prepare(direct.path, os.path.basename(direct.path), place, direct.name, in_place=True)
         return prepared.read_metadata(), prepared
 
     # Trees

@@ -183,8 +183,8 @@ class LocalIndex:
     def build_facts(self, archive: Archive) -> dict[str, Any] | None:
         """Give what is known of building an sdist for this target (see :mod:`pip_accel._build.builder`), or ``None``.
 
-        It serves to find a result. For a new way to build it, what is known of other ways does as well: a result is only
-        found if one was built in this way, and with what these facts say.
+        It serves to find a result. For a new way to build it, what is known of other ways does as well: a result is
+        only found if one was built in this way, and with what these facts say.
         """
         facts = self._read_facts(self._facts_directory(archive))
         if facts is None:

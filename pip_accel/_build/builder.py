@@ -15,7 +15,7 @@ from pip_accel._build.environment import BuildEnvironment, Environments, fill_en
 from pip_accel._build.hooks import Backend
 from pip_accel._build.key import identify_compiler, key_digest, make_key
 from pip_accel._build.recipe import Recipe
-from pip_accel._build.source import BuildSystem, named_variables, read_build_system, static_metadata, unpack_sdist
+from pip_accel._build.source import BuildSystem, link_eggs, named_variables, read_build_system, static_metadata, unpack_sdist
 from pip_accel._build.transform import read_dumb, with_digests
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._process import run
@@ -106,20 +106,28 @@ class Builder:
 
     # Metadata
 
-    def prepare(self, source: str, label: str, directory: str, project: str = "") -> Prepared:
+    def prepare(
+        self, source: str, label: str, directory: str, project: str = "", *, in_place: bool = False
+    ) -> Prepared:
         """Prepare the metadata of a source tree.
 
         :param directory: where to.
         :param project: canonical name of its project, as far as that is known.
+        :param in_place: it is the user's own tree.
         :raises BuildFailed: a hook of the build backend failed.
         """
         os.makedirs(directory, exist_ok=True)
         system = read_build_system(source)
         variables = self._recipe.state(named_variables(source, system))
+        if system.legacy and not in_place:
+            self._link_eggs(source)
         with self._environment(system) as (environment, environ):
             backend = self._backend(source, system, environment, environ, label, project)
             dynamic = self._ask(backend, system, environment)
             return Prepared(source, system, dynamic, backend.metadata(directory), variables, False)
+
+    def _link_eggs(self, source: str) -> None:
+        link_eggs(source, os.path.join(self._resources.config.eggs_cache, self._resources.index.tag))
 
     def _backend(
         self,
@@ -272,6 +280,8 @@ class Builder:
             variables = self._recipe.state(named_variables(source, system))
             prepared = Prepared(source, system, None, None, variables, static_metadata(source) is not None)
         source, system, dynamic, metadata, _, _ = prepared
+        if system.legacy and pin.archive.sha256:
+            self._link_eggs(source)
         with self._environment(system) as (environment, environ):
             project = canonical_name(pin.name)
             backend = self._backend(source, system, environment, environ, label, project)

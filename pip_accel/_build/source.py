@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from typing import NamedTuple
 
+from pip_accel import _fs
 from pip_accel._archives import check_member_name
 from pip_accel.exceptions import DamagedSourceDistribution, InvalidSourceDistribution, UnsafeArchive
 
@@ -19,7 +20,7 @@ try:
 except ImportError:  # a Python that was built without it
     LZMAError = zlib.error  # type: ignore[misc, assignment]
 
-__all__ = ["BuildSystem", "check_sdist", "named_variables", "read_build_system", "static_metadata", "unpack_sdist"]
+__all__ = ["BuildSystem", "check_sdist", "link_eggs", "named_variables", "read_build_system", "static_metadata", "unpack_sdist"]
 
 #: What reading raises for a file that is damaged, encrypted or compressed in a way that Python does not know.
 _UNREADABLE = (
@@ -161,6 +162,22 @@ def _load_toml(path: str) -> dict[str, object]:
             return value
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidSourceDistribution("{path} is not valid TOML: {error}", path=path, error=error) from error
+
+
+def link_eggs(source: str, directory: str) -> None:
+    """Let a setup script with ``setup_requires`` keep what old releases of setuptools fetch for it.
+
+    :param source: an unpacked sdist.
+    :param directory: where eggs are kept; made here. Where links are not possible, nothing happens.
+    """
+    try:
+        with open(os.path.join(source, "setup.py"), "rb") as stream:
+            if b"setup_requires" not in stream.read():
+                return
+        _fs.make_directory(directory)
+        os.symlink(directory, os.path.join(source, ".eggs"))
+    except OSError:
+        pass
 
 
 def named_variables(source: str, system: BuildSystem) -> list[str]:

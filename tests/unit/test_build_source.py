@@ -13,6 +13,7 @@ import pytest
 from pip_accel._build.source import (
     BuildSystem,
     check_sdist,
+    link_eggs,
     named_variables,
     read_build_system,
     static_metadata,
@@ -311,3 +312,19 @@ def test_variables_that_a_build_script_reads_are_found(tmp_path, name, text):
 def test_other_words_in_a_build_script_are_no_variables(tmp_path):
     (tmp_path / "setup.py").write_text("# environ ODD\nprint('LICENSE'); setup(name='ODD_DIR'); x = {}['KEY']\n")
     assert named_variables(str(tmp_path), BuildSystem((), "b", (), True)) == []
+
+
+def test_a_setup_script_with_setup_requires_gets_a_place_for_eggs(tmp_path):
+    tree, eggs = tmp_path / "tree", tmp_path / "cache" / "eggs"
+    tree.mkdir()
+    (tree / "setup.py").write_text("setup(setup_requires=['tool'])")
+    for _ in range(2):  # once for the metadata, once for the build
+        link_eggs(str(tree), str(eggs))
+    assert os.readlink(tree / ".eggs") == str(eggs)
+    assert eggs.is_dir()
+
+
+def test_without_setup_requires_nothing_is_linked(tmp_path):
+    (tmp_path / "setup.py").write_text("setup()")
+    link_eggs(str(tmp_path), str(tmp_path / "eggs"))
+    assert os.listdir(tmp_path) == ["setup.py"]
