@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -183,39 +184,46 @@ class Engine:
             # Who plans for another plan must not wait for one, as that one may wait for the other.
             nested = any(each.startswith(_PLANNING) for each in self._chain)
             with self._working_for((*self._chain, key)):
-                self._plans[key] = self._plan_requirements(wanted, nullcontext() if nested else self._fetching)
+                self._plan_requirements(key, wanted, nullcontext() if nested else self._fetching)
         return self._plans[key]
 
-    def _plan_requirements(self, wanted: tuple[str, ...], turn: AbstractContextManager[object]) -> tuple[Pin, ...]:
+    def _plan_requirements(self, key: str, wanted: tuple[str, ...], turn: AbstractContextManager[object]) -> None:
         """Plan build requirements.
 
+        :param key: under which the plan goes into :attr:`_plans`.
         :param turn: to be held while pip fetches, so that nothing is fetched twice.
         """
-        from pip_accel._plan.planning import fetch
-
         question = self._question(wanted)
-        pins = self._recall(wanted)
-        if pins is not None:
-            return pins
-        pins = self._close(question)
+        pins, lasting = self._recall(wanted), False
+        if pins is None:
+            pins, lasting = self._close(question), True
         if pins is None and self.passive:
             raise Unsupported("only pip can tell now what satisfies its build requirements {them}", them=wanted)
         if pins is None:
             with turn:
-                pins = self._close(question)  # another thread may have fetched the same
-                if pins is None and not self.resources.config.offline:
-                    with self._pass(question, self._build_environ) as (inner, sources):
-                        fetch(self.resources, question, inner, sources, say=self._say)
-                    self.online = True
-                    pins = self._close(question)
-                if pins is None:
-                    plan = self.plan(question, self._build_environ)
-                    self.online = self.online or plan.online
-                    if not plan.lasting:
-                        return plan.pins
-                    pins = plan.pins
-        self._remember(wanted, pins)
-        return pins
+                if key in self._plans:  # by another thread, meanwhile
+                    return
+                pins, lasting = self._fetch(question)
+                self._plans[key] = pins
+        self._plans[key] = pins
+        if lasting:
+            self._remember(wanted, pins)
+
+    def _fetch(self, question: Question) -> tuple[tuple[Pin, ...], bool]:
+        """Plan build requirements with the help of pip; give also whether the answer holds beyond this run."""
+        from pip_accel._plan.planning import fetch
+
+        pins = self._close(question)  # another thread may have fetched the same
+        if pins is None and not self.resources.config.offline:
+            with self._pass(question, self._build_environ) as (inner, sources):
+                fetch(self.resources, question, inner, sources, say=self._say)
+            self.online = True
+            pins = self._close(question)
+        if pins is not None:
+            return pins, True
+        plan = self.plan(question, self._build_environ)
+        self.online = self.online or plan.online
+        return plan.pins, plan.lasting
 
     def _question(self, requires: tuple[str, ...]) -> Question:
         from packaging.requirements import InvalidRequirement, Requirement
@@ -394,11 +402,18 @@ class Engine:
             system = read_build_system(source)
             variables = self._recipe.state(named_variables(source, system))
             return metadata, Prepared(source, system, None, None, variables, True)
-        digest = _fs.hash_tree(source)
-        if digest not in self._prepared:  # in hash-checking mode pip asks in every pass
-            place = os.path.join(self.resources.directory("metadata"), "m")
-            prepared = self.builder.prepare(source, label, place, canonical_name(label))
-            self._prepared[digest] = prepared.read_metadata(), prepared
+        # In hash-checking mode, and for what the user's own pages have, pip asks in every pass of every run.
+        digest, project, index = _fs.hash_tree(source), canonical_name(label), self.resources.index
+        if digest not in self._prepared:
+            metadata, facts = index.tree_metadata(digest, project)
+            if metadata is not None:
+                prepared = Prepared(source, read_build_system(source), None, None, facts["variables"], False)
+            else:
+                place = os.path.join(self.resources.directory("metadata"), "m")
+                prepared = self.builder.prepare(source, label, place, project)
+                metadata = prepared.read_metadata()
+                index.set_tree_metadata(digest, project, metadata, prepared.facts)
+            self._prepared[digest] = metadata, prepared
         return self._prepared[digest]
 
     def _begin_early(self, pass_: _Pass, metadata: bytes, prepared: Prepared) -> None:
@@ -420,10 +435,20 @@ class Engine:
             source = unpack_sdist(archive.path, os.path.join(self.resources.directory("tree"), "t"))
             answer = self._prepare_tree(source, split[0] if split is not None else archive.filename)
         metadata, prepared = answer
+        self._adopt(archive, prepared)
+        return metadata
+
+    def adopt(self, archive: Archive, pass_: _Pass) -> None:
+        """Build an sdist where the pip of a pass has had its metadata prepared, if it has."""
+        split = name_and_version(archive.filename)
+        answer = pass_.answers.get(split) if split is not None else None
+        if answer is not None:
+            self._adopt(archive, answer[1])
+
+    def _adopt(self, archive: Archive, prepared: Prepared) -> None:
         if prepared.dynamic is not None:
             self.resources.index.set_build_facts(archive, prepared.facts)
         self._trees[archive.sha256] = prepared
-        return metadata
 
     def describe(self, direct: Direct) -> bytes:
         """Give the metadata of a requirement by path."""
@@ -442,6 +467,8 @@ class Engine:
             from pip_accel._build.source import check_sdist
 
             check_sdist(direct.path)  # here its error has the path that the user knows
+            if not direct.name:
+                raise Unsupported("{path} is not named after its project", path=direct.path)
             archive = index.add_copy(direct.path)
             metadata = index.metadata(archive)
             if metadata is None:
@@ -543,6 +570,9 @@ class _Sources:
     def prepare(self, archive: Archive) -> bytes:
         return self._engine.metadata(archive, self._pass)
 
+    def adopt(self, archive: Archive) -> None:
+        self._engine.adopt(archive, self._pass)
+
     def describe(self, direct: Direct) -> bytes:
         return self._engine.describe(direct)
 
@@ -568,9 +598,11 @@ def _name_and_version(metadata: bytes) -> tuple[str, str]:
 
 
 def _write_metadata(metadata: bytes, directory: str) -> str:
-    """Write a ``.dist-info`` that pip can read; give its name, which some of pip's backends for metadata read."""
-    name, version = _name_and_version(metadata)
-    dist_info = f"{name.replace('-', '_')}-{version}.dist-info"
+    """Write a ``.dist-info`` that pip can read; give its name, off which pip reads the version."""
+    from pip_accel._archives import read_headers
+
+    headers = read_headers(metadata)
+    dist_info = f"{re.sub('[-_.]+', '_', headers.get('name', ''))}-{headers.get('version', '')}.dist-info"
     _fs.write_file(os.path.join(directory, dist_info, "METADATA"), metadata)
     return dist_info
 

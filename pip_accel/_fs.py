@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -28,6 +28,9 @@ __all__ = [
     "unique_name",
     "write_file",
 ]
+
+
+_PERIOD = 0.05  # seconds between two looks at a lock
 
 
 def unique_name(path: str) -> str:
@@ -175,16 +178,26 @@ def try_lock(path: str, *, shared: bool = False) -> int | None:
 
 
 @contextmanager
-def lock_file(path: str, *, shared: bool = False) -> Iterator[None]:
-    """Hold the lock of a file, waiting for it as long as it takes. It ends with the process, however that ends."""
+def lock_file(path: str, *, shared: bool = False, pause: Callable[[float], None] | None = None) -> Iterator[None]:
+    """Hold the lock of a file, waiting for it as long as it takes. It ends with the process, however that ends.
+
+    :param pause: waits for some seconds, or raises what ends the waiting; for threads, which no signal reaches.
+    """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
     try:
         if fcntl is not None:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-            except OSError as error:
-                if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
-                    raise
+            operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            while True:
+                try:
+                    fcntl.flock(handle, operation | (fcntl.LOCK_NB if pause is not None else 0))
+                except BlockingIOError:
+                    assert pause is not None
+                    pause(_PERIOD)
+                    continue
+                except OSError as error:
+                    if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
+                        raise
+                break
         yield
     finally:
         os.close(handle)

@@ -203,6 +203,25 @@ class LocalIndex:
         """Keep what was found out about building an sdist for this target."""
         _fs.write_file(os.path.join(self._facts_directory(archive), "build.json"), json.dumps(facts))
 
+    def tree_metadata(self, digest: str, project: str) -> tuple[bytes | None, dict[str, Any]]:
+        """Give the metadata that was prepared in an sdist's tree, and the facts of its build, if they still hold.
+
+        :param digest: of the tree, see :func:`~pip_accel._fs.hash_tree`.
+        """
+        kinds = {"metadata": str, "variables": dict}
+        facts = _read_object(self._tree_path(digest, project), **kinds)
+        if facts is None or self.state(facts["variables"]) != facts["variables"]:
+            return None, {}
+        return facts["metadata"].encode("utf-8", "surrogateescape"), facts
+
+    def set_tree_metadata(self, digest: str, project: str, metadata: bytes, facts: Mapping[str, Any]) -> None:
+        """Keep the metadata that was prepared in an sdist's tree."""
+        value = {**facts, "metadata": metadata.decode("utf-8", "surrogateescape")}
+        _fs.write_file(self._tree_path(digest, project), json.dumps(value))
+
+    def _tree_path(self, digest: str, project: str) -> str:
+        return os.path.join(self.root, "trees", digest[:2], digest, self.tag + self.variant(project) + ".json")
+
     # Views
 
     def _view_path(self, view: str, project: str) -> str:

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["Completed", "Ended", "Workers", "end_strays", "in_parallel", "pass_through", "results", "run"]
+__all__ = ["Completed", "Ended", "Workers", "end_strays", "in_parallel", "pass_through", "pause", "results", "run"]
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -109,6 +109,16 @@ def run(
     if any(group.ending for group in groups):
         raise Ended
     return Completed(process.returncode, output, errors or "")
+
+
+def pause(seconds: float) -> None:
+    """Wait a moment.
+
+    :raises Ended: nothing is to go on.
+    """
+    if any(group.ending for group in _group().line):
+        raise Ended
+    time.sleep(seconds)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

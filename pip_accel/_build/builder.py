@@ -18,7 +18,7 @@ from pip_accel._build.recipe import Recipe
 from pip_accel._build.source import BuildSystem, link_eggs, named_variables, read_build_system, static_metadata, unpack_sdist
 from pip_accel._build.transform import read_dumb, with_digests
 from pip_accel._names import canonical_name, canonical_version
-from pip_accel._process import run
+from pip_accel._process import pause, run
 from pip_accel._progress import keep_output
 from pip_accel._values import Archive, Pin, Tree
 from pip_accel.exceptions import BinaryDistributionError, BuildFailed, PipAcceleratorError
@@ -298,7 +298,7 @@ class Builder:
             self._resources.index.set_build_facts(pin.archive, facts)
             locks = self._resources.place("locks")
             _fs.make_directory(locks)
-            with _fs.lock_file(os.path.join(locks, key_digest(buildable.cache_key))):
+            with _fs.lock_file(os.path.join(locks, key_digest(buildable.cache_key)), pause=pause):
                 found = self._find(buildable)
                 if found is not None:
                     return found
@@ -332,15 +332,19 @@ class Builder:
         with self._slots:
             started = time.monotonic()
             self._watcher.started(task.label)
-            failed = True
             said: list[str] = []
-            try:
-                path = self._build_somehow(task, backend, environment, environ, buildable, said)
-                failed = False
-            finally:
+
+            def tell(failed: bool) -> None:
                 output = "".join((*said, backend.output))
                 self._watcher.ended(task.label, time.monotonic() - started, output, failed)
                 keep_output(self._resources.place("logs"), task.label, output)
+
+            try:
+                path = self._build_somehow(task, backend, environment, environ, buildable, said)
+            except Exception:  # not when it was ended
+                tell(True)
+                raise
+            tell(False)
         self.built.append(task.label)
         return path
 

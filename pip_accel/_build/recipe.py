@@ -48,7 +48,7 @@ class Recipe(NamedTuple):
 
 
 def see_outside(target: Target) -> tuple[str, ...]:
-    """Give what a build that is not isolated can see: each distribution of the target with its RECORD's digest.
+    """Give what a build that is not isolated can see: each distribution of the target with a digest of its modules.
 
     Where one of them is no more than a pointer to a source tree that may change, the answer is never the same twice.
     """
@@ -57,9 +57,15 @@ def see_outside(target: Target) -> tuple[str, ...]:
 
     rows = []
     for name, found in sorted(find_installed(target).items()):
-        record = os.path.join(found.metadata, "RECORD")
+        record = _fs.read_text(os.path.join(found.metadata, "RECORD"))
         direct = _fs.read_text(os.path.join(found.metadata, "direct_url.json")) or ""
-        if '"editable": true' in direct or not os.path.isfile(record):
+        if '"editable": true' in direct or record is None:
             return (os.urandom(16).hex(),)
-        rows.append(f"{name}=={found.version} {_fs.hash_file(record)}")
+        rows.append(f"{name}=={found.version} {digest_of(sorted(filter(_is_module, record.splitlines())))}")
     return tuple(rows)
+
+
+def _is_module(row: str) -> bool:
+    """Whether a row of RECORD is of a file that is the same in every environment: scripts name that, for example."""
+    path, _, rest = row.partition(",")
+    return "sha256=" in rest and not path.startswith(("..", "/")) and ".dist-info/" not in path

@@ -45,7 +45,7 @@ class MetadataService:
                     pass
 
         class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-            daemon_threads = True
+            daemon_threads = False  # whoever closes waits for them
             block_on_close = True
 
             def handle_error(self, request: Any, client_address: Any) -> None:
@@ -68,7 +68,7 @@ class MetadataService:
         }
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening; gives back when no answer is worked on any more."""
         self._server.shutdown()
-        self._server.socket.close()
         self._thread.join()
+        self._server.server_close()

@@ -23,7 +23,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["install", "lock_prefix", "repair"]
+__all__ = ["install", "lock_prefix", "pending", "repair"]
 
 
 def install(
@@ -53,21 +53,42 @@ def install(
     steps = decide(changes, target, byte_code=byte_code, template=template, umask=umask)
     if on_start is not None:
         on_start()
-    journal = Journal(target.prefix)
-    try:
-        journal.write(steps)
+
+    def announce() -> None:
         if on_replace is not None:
             for change in changes:
                 if change.replaces is not None:
                     on_replace(change)
+
+    with pending(steps, target.prefix, linker, announce):
+        pass
+
+
+@contextmanager
+def pending(
+    steps: Steps, prefix: str, linker: Linker, on_journal: Callable[[], None] | None = None
+) -> Iterator[None]:
+    """Carry out steps for the time of a block: they are final if it ends well, and undone if anything is raised in it.
+
+    The caller holds the lock of the prefix, and has repaired it.
+
+    :param on_journal: called when the steps are written down and nothing has changed yet.
+    :raises LinkError: a file could not be written.
+    """
+    journal = Journal(prefix)
+    try:
+        journal.write(steps)
+        if on_journal is not None:
+            on_journal()
         journal.stash(steps.moves)
         _carry_out(steps, linker)
+        yield
         with _signals_held():
             journal.commit()
-            recover(target.prefix)
+            recover(prefix)
     except BaseException:
         with _signals_held():
-            recover(target.prefix)
+            recover(prefix)
         raise
 
 

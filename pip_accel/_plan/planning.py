@@ -75,6 +75,9 @@ class Sources(Protocol):
     def prepare(self, archive: Archive) -> bytes:
         """Give the metadata of an sdist."""
 
+    def adopt(self, archive: Archive) -> None:
+        """Know that an sdist has come whose metadata is known."""
+
     def describe(self, direct: Direct) -> bytes:
         """Give the metadata of what was asked for by its path."""
 
@@ -361,6 +364,8 @@ def _fetch(pass_: _Pass, say: Callable[[str], None]) -> tuple[list[Archive], boo
         if metadata is None:
             metadata = _read_metadata(archive, sources)
             index.set_metadata(archive, metadata)
+        elif not archive.filename.endswith(".whl"):
+            sources.adopt(archive)
         if not direct:
             name, version, requires = parse_metadata(metadata)
             arrived[canonical_name(name)] = (archive, Metadata(version, requires))

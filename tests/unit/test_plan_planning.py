@@ -92,6 +92,9 @@ class World:
         name, version = name_and_version(archive.filename)
         return f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode()
 
+    def adopt(self, archive):
+        pass
+
     def describe(self, direct):
         return wheel_metadata(direct.path)
 
