@@ -9,14 +9,17 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
+from itertools import takewhile
 from typing import Any, BinaryIO, NamedTuple
 
 from pip_accel._names import canonical_name
-from pip_accel._values import Launcher
+from pip_accel._values import Launcher, Row
 from pip_accel.exceptions import UnsafeArchive, Unsupported
 
 __all__ = [
@@ -26,6 +29,7 @@ __all__ = [
     "Entry",
     "check_member_name",
     "is_whole",
+    "is_wrapper",
     "parse_entry_points",
     "read_bdist",
     "read_headers",
@@ -38,11 +42,20 @@ __all__ = [
 
 MANIFEST_NAME = "PIP-ACCEL-MANIFEST.json"
 SCHEMES = frozenset(("purelib", "platlib", "headers", "scripts", "data"))
-_WRITTEN_AT_INSTALLATION = frozenset(("RECORD", "INSTALLER"))
+#: What pip writes into ``*.dist-info``.
+_WRITTEN_AT_INSTALLATION = frozenset(("RECORD", "INSTALLER", "REQUESTED", "direct_url.json"))
+#: What :mod:`importlib.metadata`, ``pkg_resources`` and distlib, all of which pip asks, read in the same way.
+_ENTRY_POINT = re.compile(r"[^=]+=\s*\w+(?:\.\w+)*\s*(?::\s*[\w.]+\s*)?(?:\[\s*(?:[\w.-]+(?:\s*,\s*[\w.-]+)*\s*)?\])?")
+_CALLABLE = re.compile(r"(\w+(?:\.\w+)*):(\w+(?:\.\w+)*)\s*(?:\[\s*[\w-]+(?:,\s*\w+)*\s*\])?")
+_HEADER = re.compile(r"[^\s:]+:")
 #: What :mod:`zipfile` raises for a file that is damaged, encrypted or compressed in a way that Python does not know.
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
-#: Types in a row of the manifest: member, scheme, path, executable, script, digest, size.
-_ROW = [str, str, str, bool, bool, str, int]
+#: Types in the rows of a manifest. Files: member, scheme, path, executable, script, digest, size.
+_FILE = [str, str, str, bool, bool, str, int]
+#: What RECORD says of a file, where it is not its SHA-256 and its size: index among the files, digest, size.
+_RECORDED = [int, str, str]
+#: What RECORD says beyond that: path, digest, size.
+_OTHER = [str, str, str]
 
 
 class Entry(NamedTuple):
@@ -54,6 +67,7 @@ class Entry(NamedTuple):
     script: bool  #: line one is ``#!python`` and will name the target's interpreter
     digest: str  #: as the distribution's own RECORD has it; empty where that has none
     data: bytes
+    size: str | None = None  #: as RECORD has it; ``None``: that of the data, or nothing without a digest
 
 
 class Contents(NamedTuple):
@@ -65,6 +79,7 @@ class Contents(NamedTuple):
     dist_info: str
     launchers: tuple[Launcher, ...]
     entries: Iterable[Entry]  #: can be read once, while the archive is open
+    rows: tuple[Row, ...] = ()  #: of the distribution's RECORD, for what is not among the entries
 
 
 def check_member_name(name: str, archive: str) -> str:
@@ -94,24 +109,37 @@ def record_digest(data: bytes) -> str:
 def parse_entry_points(text: str) -> tuple[Launcher, ...]:
     """Give the scripts that an ``entry_points.txt`` asks for.
 
-    :raises Unsupported: one of them names no callable; pip words that error.
+    :raises Unsupported: pip would word an error, or make something else of it with another Python.
     """
-    found: dict[tuple[bool, str], Launcher] = {}
+    found: list[Launcher] = []
+    seen: set[tuple[str, str]] = set()
     section = ""
-    for line in text.splitlines():
-        line = line.strip()
+    for line in map(str.strip, text.splitlines()):
         if not line or line.startswith("#"):
             continue
-        if line.startswith("[") and line.endswith("]"):
-            section = line[1:-1].strip()
-        elif section in ("console_scripts", "gui_scripts") and "=" in line:
+        if line.startswith("["):
+            section = line[1:-1]
+            key, sound = (section, ""), line.endswith("]") and bool(section) and section == section.strip(" \t[]")
+        else:
             name, _, value = (part.strip() for part in line.partition("="))
-            module, _, function = (part.strip() for part in value.split("[")[0].partition(":"))
-            if not function or not name or "/" in name or name in (".", ".."):
-                raise Unsupported("The entry point {line!r} is not one that a script can be made of", line=line)
-            gui = section == "gui_scripts"
-            found[gui, name] = Launcher(name, module, function, gui)
-    return tuple(found.values())
+            key, sound = (section, name), bool(section and name and _ENTRY_POINT.fullmatch(line))
+            if section in ("console_scripts", "gui_scripts"):
+                launcher = _make_launcher(name, value, section == "gui_scripts")
+                sound = sound and launcher is not None
+                if launcher is not None:
+                    found.append(launcher)
+        if not sound or key in seen:
+            raise Unsupported("{line!r} in entry_points.txt is something that pip has to judge", line=line)
+        seen.add(key)
+    return tuple(found)
+
+
+def _make_launcher(name: str, value: str, gui: bool) -> Launcher | None:
+    """Give the script for an entry point, or ``None`` if pip would not make one of this name or for this callable."""
+    match = _CALLABLE.fullmatch(value)
+    if match is None or not _is_name(name) or re.search(r"[\s\[\]=]", name):
+        return None
+    return Launcher(name, match[1], match[2], gui)
 
 
 def wheel_metadata(path: str) -> bytes:
@@ -146,61 +174,123 @@ def read_wheel(path: str) -> tuple[Contents, zipfile.ZipFile]:
     except (zipfile.BadZipFile, OSError) as error:
         raise Unsupported("{path} is not a wheel that can be read", path=path) from error
     try:
-        dist_info = _find_dist_info(archive, path)
-        wheel = read_headers(archive.read(f"{dist_info}/WHEEL"))
-        metadata = read_headers(archive.read(f"{dist_info}/METADATA"))
-        name, version = metadata["name"], metadata["version"]
-        names = set(archive.namelist())
-        points = f"{dist_info}/entry_points.txt"
-        launchers = parse_entry_points(archive.read(points).decode("utf-8")) if points in names else ()
-        record = _read_record(archive, dist_info) if f"{dist_info}/RECORD" in names else {}
+        return _read_contents(archive, path), archive
     except (*_UNREADABLE, KeyError, UnicodeDecodeError) as error:
         archive.close()
         raise Unsupported("{path} is not a complete wheel", path=path) from error
     except BaseException:
         archive.close()
         raise
-    if wheel.get("wheel-version", "").split(".")[0] != "1":
-        archive.close()
+
+
+def _read_contents(archive: zipfile.ZipFile, path: str) -> Contents:
+    dist_info = _find_dist_info(archive, path)
+    lib = _read_lib(archive.read(f"{dist_info}/WHEEL").decode("utf-8"), path)
+    metadata = read_headers(archive.read(f"{dist_info}/METADATA"))
+    name, version = metadata["name"], metadata["version"]
+    if not name or not version:
+        raise Unsupported("{path} does not say what it is", path=path)
+    members = dict.fromkeys(archive.namelist())
+    points = f"{dist_info}/entry_points.txt"
+    launchers = parse_entry_points(archive.read(points).decode("utf-8")) if points in members else ()
+    places = _place_members(members, path, lib, dist_info)
+    wrappers = {each.name for each in launchers}
+    left_out = [member for member, (scheme, to) in places.items() if scheme == "scripts" and is_wrapper(to, wrappers)]
+    for member in left_out:
+        del places[member]
+    record = f"{dist_info}/RECORD"
+    rows, others = _read_record(archive.read(record).decode("utf-8"), {*places, record}, path)
+    if rows.get(record, ("", "")) != ("", ""):
+        raise Unsupported("The RECORD of {path} has a digest of itself", path=path)
+    return Contents(name, version, lib, dist_info, launchers, _wheel_entries(archive, path, places, rows), others)
+
+
+def _read_lib(text: str, path: str) -> str:
+    """Give the scheme of what lies at the root of a wheel."""
+    lines = list(takewhile(bool, text.splitlines()))
+    headers = read_headers(text.encode())
+    # Of a newer minor version pip warns.
+    if not all(map(_HEADER.match, lines)) or headers.get("wheel-version") not in ("1.0", "1"):
         raise Unsupported("{path} has a wheel version that is not known here", path=path)
-    lib = "purelib" if wheel.get("root-is-purelib", "").lower() == "true" else "platlib"
-    entries = _wheel_entries(archive, path, lib, dist_info, {each.name for each in launchers}, record)
-    return Contents(name, version, lib, dist_info, launchers, entries), archive
+    return "purelib" if headers.get("root-is-purelib", "").lower() == "true" else "platlib"
+
+
+def _place_members(members: Iterable[str], path: str, lib: str, dist_info: str) -> dict[str, tuple[str, str]]:
+    """Give the scheme and the path in it of each file but RECORD, in the order in which pip writes them.
+
+    :raises Unsupported: one has no place, or has its place in common with another one.
+    """
+    ranked: list[tuple[int, str, tuple[str, str]]] = []
+    taken: set[tuple[str, str]] = set()
+    for member in members:
+        if member.endswith("/"):
+            continue
+        scheme, name, rank = lib, check_member_name(member, path), 0
+        plain = name == member
+        top, _, rest = name.partition("/")
+        if top.endswith(".data"):
+            scheme, _, name = rest.partition("/")
+            rank = 2 if scheme == "scripts" else 1
+        elif top == dist_info and rest.partition("/")[0] in _WRITTEN_AT_INSTALLATION and "/" in rest:
+            name = ""  # a directory where a file will be
+        if not plain or scheme not in SCHEMES or not name or (scheme, name) in taken:
+            raise Unsupported("{path} has no place of its own for the file {member}", path=path, member=member)
+        taken.add((scheme, name))
+        if name != f"{dist_info}/RECORD" or scheme != lib:
+            ranked.append((rank, member, (scheme, name)))
+    ranked.sort(key=lambda each: each[0])
+    return {member: place for _, member, place in ranked}
+
+
+def _read_record(text: str, files: Container[str], path: str) -> tuple[dict[str, tuple[str, str]], tuple[Row, ...]]:
+    """Give digest and size by name for files, and the rows that belong to none, or to one that has had its row.
+
+    :raises Unsupported: pip warns of the RECORD, cannot read it, or not with every Python.
+    """
+    import csv
+
+    try:
+        rows = list(csv.reader(text.splitlines()))
+    except csv.Error as error:
+        raise Unsupported("The RECORD of {path} is not right: {error}", path=path, error=error) from error
+    if "\0" in text or not all(1 <= len(row) <= 3 for row in rows):
+        raise Unsupported("The RECORD of {path} is not right", path=path)
+    found: dict[str, tuple[str, str]] = {}
+    others: list[Row] = []
+    for row in rows:
+        name, digest, size = (*row, "", "")[:3]
+        if name in files and name not in found:
+            found[name] = digest, size
+        else:
+            others.append((name, digest, size))
+    return found, tuple(others)
 
 
 def _wheel_entries(
-    archive: zipfile.ZipFile, path: str, lib: str, dist_info: str, wrappers: set[str], record: dict[str, str]
+    archive: zipfile.ZipFile, path: str, places: dict[str, tuple[str, str]], rows: dict[str, tuple[str, str]]
 ) -> Iterator[Entry]:
-    for info in archive.infolist():
-        if info.is_dir():
-            continue
-        name = check_member_name(info.filename, path)
-        top, _, rest = name.partition("/")
-        scheme = lib
-        if top == dist_info and rest in _WRITTEN_AT_INSTALLATION:
-            continue
-        if rest and top.endswith(".data"):
-            scheme, _, name = rest.partition("/")
-            if scheme not in SCHEMES or not name:
-                raise Unsupported("{path} has the file {name}, which belongs to no known scheme", path=path, name=rest)
-            if scheme == "scripts" and _is_wrapper(name, wrappers):
-                continue
+    for member, (scheme, name) in places.items():
+        info = archive.getinfo(member)
         mode = info.external_attr >> 16
         try:
             data = archive.read(info)
         except _UNREADABLE as error:
             raise Unsupported("{path} is damaged: {error}", path=path, error=error) from error
-        yield Entry(
-            scheme=scheme,
-            path=name,
-            executable=bool(mode & 0o111) and (mode & 0o170000) in (0o100000, 0),
-            script=scheme == "scripts" and data.startswith(b"#!python"),
-            digest=record.get(info.filename, ""),
-            data=data,
-        )
+        executable = stat.S_ISREG(mode) and bool(mode & 0o111)
+        script = scheme == "scripts" and data.startswith(b"#!python")
+        # Changed scripts get a digest if they have a row, and a REQUESTED that is emptied keeps its mode.
+        if (script and member not in rows) or (executable and name.endswith(".dist-info/REQUESTED")):
+            raise Unsupported("{path} has {member}, which pip treats in its own way", path=path, member=member)
+        digest, size = rows.get(member, ("", ""))
+        yield Entry(scheme, name, executable, script, digest, data, _odd_size(data, digest, size))
 
 
-def _is_wrapper(name: str, launchers: set[str]) -> bool:
+def _odd_size(data: bytes, digest: str, size: str) -> str | None:
+    """Give the size in RECORD if it is not what goes without saying."""
+    return None if size == (str(len(data)) if digest else "") else size
+
+
+def is_wrapper(name: str, launchers: Container[str]) -> bool:
     """Whether a script is what setuptools once wrote for an entry point: it is made anew instead."""
     base = name.rsplit("/", 1)[-1]
     lowered = base.lower()
@@ -223,13 +313,6 @@ def read_headers(data: bytes) -> dict[str, str]:
     return found
 
 
-def _read_record(archive: zipfile.ZipFile, dist_info: str) -> dict[str, str]:
-    import csv
-
-    rows = csv.reader(archive.read(f"{dist_info}/RECORD").decode("utf-8").splitlines())
-    return {row[0]: row[1] for row in rows if len(row) > 1}
-
-
 def write_bdist(
     contents: Contents, stream: BinaryIO, *, key: dict[str, Any], key_digest: str, revision: int, version: str
 ) -> None:
@@ -239,10 +322,14 @@ def write_bdist(
     :param version: of the Python it is for, ``3.12``; names directories only.
     """
     entries = list(contents.entries)
-    rows = []
+    files: list[list[object]] = []
+    recorded: list[list[object]] = []
     for entry in entries:
-        member = _member_name(entry, contents.name, version)
-        rows.append([member, entry.scheme, entry.path, entry.executable, entry.script, entry.digest, len(entry.data)])
+        member, digest = _member_name(entry, contents.name, version), record_digest(entry.data)
+        if entry.digest != digest or entry.size is not None:
+            size = str(len(entry.data)) if entry.digest else ""
+            recorded.append([len(files), entry.digest, size if entry.size is None else entry.size])
+        files.append([member, entry.scheme, entry.path, entry.executable, entry.script, digest, len(entry.data)])
     manifest = {
         "format": revision,
         "key": key,
@@ -253,7 +340,9 @@ def write_bdist(
         "lib": contents.lib,
         "dist-info": contents.dist_info,
         "launchers": [list(each) for each in contents.launchers],
-        "files": rows,
+        "files": files,
+        "recorded": recorded,
+        "rows": contents.rows,
     }
     with tarfile.open(fileobj=stream, mode="w:gz", compresslevel=6, format=tarfile.PAX_FORMAT) as archive:
         _add_member(archive, MANIFEST_NAME, json.dumps(manifest, indent=1).encode(), False)
@@ -303,21 +392,47 @@ def read_bdist(path: str) -> tuple[Contents, Callable[[], None]]:
     try:
         texts = [manifest["name"], manifest["version"], manifest["lib"], manifest["dist-info"]]
         launchers = tuple(Launcher(*each) for each in manifest["launchers"])
-        rows = manifest["files"]
+        files, recorded, rows = manifest["files"], manifest["recorded"], manifest["rows"]
         sound = (
-            all(isinstance(text, str) for text in (*texts, *(text for each in launchers for text in each[:3])))
+            all(isinstance(text, str) for text in texts)
+            and all(_is_name(text) for text in (texts[0], texts[3]))
             and texts[2] in ("purelib", "platlib")
             and texts[3].endswith(".dist-info")
-            and all(_is_name(text) for text in (texts[0], texts[3], *(each.name for each in launchers)))
-            and all([type(value) for value in row] == _ROW for row in rows)
+            and all(_is_launcher(each) for each in launchers)
+            and all([type(value) for value in row] == _FILE for row in files)
+            and all([type(value) for value in row] == _RECORDED and 0 <= row[0] < len(files) for row in recorded)
+            and all([type(value) for value in row] == _OTHER for row in rows)
+            and len({(row[1], row[2]) for row in files}) == len(files)
         )
     except (KeyError, TypeError):
         sound = False
     if not sound:
         raise UnsafeArchive("{path} has a manifest that makes no sense.", path=path)
+    for row in files:
+        _check_place(row, texts[2], texts[3], path)
     archive = tarfile.open(path, "r:gz")  # noqa: SIM115  (the caller closes it, after reading the entries)
-    contents = Contents(texts[0], texts[1], texts[2], texts[3], launchers, _bdist_entries(archive, path, rows))
-    return contents, archive.close
+    says = {index: (digest, size) for index, digest, size in recorded}
+    entries = _bdist_entries(archive, path, files, says)
+    others = tuple((name, digest, size) for name, digest, size in rows)
+    return Contents(texts[0], texts[1], texts[2], texts[3], launchers, entries, others), archive.close
+
+
+def _is_launcher(launcher: Launcher) -> bool:
+    name, module, function, gui = launcher
+    texts = all(isinstance(text, str) for text in launcher[:3])
+    return texts and type(gui) is bool and _make_launcher(name, f"{module}:{function}", gui) == launcher
+
+
+def _check_place(row: list[Any], lib: str, dist_info: str, path: str) -> None:
+    """See that a row of a manifest names a place that a file of a distribution can have.
+
+    :raises UnsafeArchive: it does not.
+    """
+    _, scheme, relative, _, script, _, _ = row
+    record = scheme == lib and (relative + "/").startswith(f"{dist_info}/RECORD/")
+    plain = check_member_name(relative, path) == relative
+    if scheme not in SCHEMES or not plain or record or (script and scheme != "scripts"):
+        raise UnsafeArchive("{path} has no place for the file {name!r}.", path=path, name=relative)
 
 
 def is_whole(path: str) -> bool:
@@ -341,17 +456,20 @@ def _is_name(text: str) -> bool:
     return text not in ("", ".", "..") and not any(each in text for each in ("/", os.sep, "\0"))
 
 
-def _bdist_entries(archive: tarfile.TarFile, path: str, rows: list[list[Any]]) -> Iterator[Entry]:
+def _bdist_entries(
+    archive: tarfile.TarFile, path: str, files: list[list[Any]], recorded: dict[int, tuple[str, str]]
+) -> Iterator[Entry]:
     try:
         archive.next()  # the manifest
-        for name, scheme, relative, executable, script, digest, size in rows:
+        for index, (name, scheme, relative, executable, script, digest, size) in enumerate(files):
             member = archive.next()
             stream = archive.extractfile(member) if member is not None and member.isreg() else None
             data = stream.read() if stream is not None else b""
             wrong = stream is None or member is None or member.name != name or len(data) != size
-            if wrong or scheme not in SCHEMES or record_digest(data) != digest:
+            if wrong or record_digest(data) != digest:
                 raise UnsafeArchive("{path} is damaged: {name} is not what its manifest says.", path=path, name=name)
-            yield Entry(scheme, check_member_name(relative, path), executable, script, digest, data)
+            said, told = recorded.get(index, (digest, str(size)))
+            yield Entry(scheme, relative, executable, script, said, data, _odd_size(data, said, told))
         # To its end, where gzip has the checksum over all of it, the manifest included.
         while archive.fileobj is not None and archive.fileobj.read(1 << 16):
             pass

@@ -7,6 +7,7 @@ installation asks.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Sequence
 
 from pip_accel import _fs
 from pip_accel._values import Archive, Launcher, Target, Tree, TreeFile
+from pip_accel.exceptions import Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Store"]
 
 _MANIFEST = "manifest.json"
+#: Errors that speak for the names in an archive: too long, or those of a file and of a directory.
+_IMPOSSIBLE = frozenset((errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR))
 
 
 class Store:
@@ -63,6 +67,7 @@ class Store:
                 manifest["mtime"],
                 tuple(Launcher(*each) for each in manifest["launchers"]),
                 tuple(TreeFile(*each) for each in manifest["files"]),
+                tuple((path, digest, size) for path, digest, size in manifest["rows"]),
             )
         except FileNotFoundError:
             return None
@@ -134,17 +139,22 @@ class Store:
         for entry in contents.entries:
             path = os.path.join(location, entry.scheme, *entry.path.split("/"))
             directory = os.path.dirname(path)
-            if directory not in made:
-                _fs.make_directory(directory)
-                made.add(directory)
             mode = executable if entry.executable else plain
-            with open(path, "wb") as stream:
-                stream.write(entry.data)
+            try:
+                if directory not in made:
+                    _fs.make_directory(directory)
+                    made.add(directory)
+                with open(path, "wb") as stream:
+                    stream.write(entry.data)
+            except OSError as error:
+                if error.errno in _IMPOSSIBLE:
+                    raise Unsupported("{path} cannot be unpacked: {error}", path=entry.path, error=error) from error
+                raise
             os.chmod(path, mode)
             os.utime(path, (mtime, mtime))
             kind = "script" if entry.script else "file"
             files[entry.scheme, entry.path] = TreeFile(
-                entry.scheme, entry.path, mode, len(entry.data), entry.digest, kind
+                entry.scheme, entry.path, mode, len(entry.data), entry.digest, kind, entry.size
             )
         return Tree(
             location,
@@ -155,6 +165,7 @@ class Store:
             mtime,
             contents.launchers,
             tuple(files.values()),
+            contents.rows,
         )
 
     def _compile(self, trees: Iterable[Tree]) -> set[str]:
@@ -185,6 +196,8 @@ class Store:
 
     def _byte_code_path(self, path: str) -> str:
         directory, _, name = path.rpartition("/")
+        if name == ".py":
+            raise Unsupported("Byte code of {path} is something that pip has its own name for", path=path)
         return f"{directory}/__pycache__/{name[:-3]}.{self.target.cache_tag}.pyc".lstrip("/")
 
     def _finish(self, tree: Tree, compiled: set[str]) -> None:
@@ -201,7 +214,17 @@ class Store:
             os.chmod(path, mode)
             os.utime(path, (tree.mtime, tree.mtime))
             kind = "script-bytecode" if file.kind == "script" else "bytecode"
-            files[file.scheme, relative] = TreeFile(file.scheme, relative, mode, os.path.getsize(path), "", kind)
+            digest, recorded_size = "", None
+            own = files.get((file.scheme, relative))
+            if own is not None:
+                if file.kind == "script":
+                    raise Unsupported("{path} comes with byte code of its own", path=file.path)
+                kind, digest = "replaced-bytecode", own.digest
+                recorded_size = own.recorded_size
+                if recorded_size is None:
+                    recorded_size = str(own.size) if digest else ""
+            size = os.path.getsize(path)
+            files[file.scheme, relative] = TreeFile(file.scheme, relative, mode, size, digest, kind, recorded_size)
         manifest = {
             "name": tree.name,
             "version": tree.version,
@@ -210,6 +233,7 @@ class Store:
             "mtime": tree.mtime,
             "launchers": tree.launchers,
             "bytes": sum(file.size for file in files.values()),
-            "files": list(files.values()),
+            "files": [file if file.recorded_size is not None else file[:-1] for file in files.values()],
+            "rows": tree.rows,
         }
         _fs.write_file(os.path.join(tree.path, _MANIFEST), json.dumps(manifest, separators=(",", ":")))

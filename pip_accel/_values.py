@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Archive", "Change", "Installed", "Launcher", "Pin", "Scheme", "Target", "Tree", "TreeFile"]
+__all__ = ["Archive", "Change", "Installed", "Launcher", "Pin", "Row", "Scheme", "Target", "Tree", "TreeFile"]
+
+#: One line of RECORD: path (relative to the directory of ``*.dist-info``), digest, size.
+Row = tuple[str, str, str]
 
 
 class Scheme(NamedTuple):
@@ -68,7 +71,10 @@ class TreeFile(NamedTuple):
     mode: int  #: permission bits, umask applied
     size: int  #: bytes
     digest: str  #: as RECORD spells it: ``sha256=`` and urlsafe base64 without padding; empty for byte code
-    kind: str  #: ``file``; ``script``: line one is to name the interpreter; ``bytecode`` of a file; ``script-bytecode``
+    #: ``file``; ``script``: line one is to name the interpreter; ``bytecode`` of a file; ``script-bytecode``;
+    #: ``replaced-bytecode``: of a file, made anew in place of what the distribution brought along.
+    kind: str
+    recorded_size: str | None = None  #: as RECORD is to have it; ``None``: ``size``, or nothing without a digest
 
 
 class Launcher(NamedTuple):
@@ -90,7 +96,8 @@ class Tree(NamedTuple):
     dist_info: str  #: name of its directory, ``six-1.17.0.dist-info``
     mtime: int  #: modification time of all its files, seconds, even
     launchers: tuple[Launcher, ...]
-    files: tuple[TreeFile, ...]  #: without RECORD, INSTALLER, REQUESTED, direct_url.json and launchers
+    files: tuple[TreeFile, ...]  #: without RECORD, launchers, and what pip adds to ``dist_info``
+    rows: tuple[Row, ...] = ()  #: what RECORD says beyond that: of scripts that were left out, of files nobody has
 
 
 class Installed(NamedTuple):

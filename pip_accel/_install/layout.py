@@ -9,13 +9,10 @@ import os
 from typing import NamedTuple
 
 from pip_accel._install.scripts import fix_script, launcher_mode, make_launchers
-from pip_accel._values import Change, Target, Tree
-from pip_accel.exceptions import UnsafeArchive
+from pip_accel._values import Change, Row, Target, Tree
+from pip_accel.exceptions import UnsafeArchive, Unsupported
 
 __all__ = ["Layout", "Row", "Write", "format_rows", "plan"]
-
-#: Path relative to the directory of ``*.dist-info``, digest, size: one line of RECORD.
-Row = tuple[str, str, str]
 
 
 class Write(NamedTuple):
@@ -83,6 +80,7 @@ def plan(change: Change, target: Target, *, byte_code: bool, template: str, umas
     :param byte_code: whether byte code is installed (``--no-compile`` leaves it out).
     :param template: body of launchers, see :func:`~pip_accel._install.scripts.learn_template`.
     :raises UnsafeArchive: a file would lie outside its scheme's directory.
+    :raises Unsupported: pip would do it in a way that is its own.
     """
     tree = change.tree
     places = _Places(tree, target)
@@ -90,33 +88,46 @@ def plan(change: Change, target: Target, *, byte_code: bool, template: str, umas
     writes: dict[str, Write] = {}
     rows: list[Row] = []
     byte_code_rows: set[Row] = set()
-    for scheme, path, mode, size, digest, kind in tree.files:
+    changed: dict[str, Row] = {}
+    for scheme, path, mode, size, digest, kind, recorded_size in tree.files:
         directory, _, name = path.rpartition("/")
         source, destination, row = places.find(scheme, directory)
         if name in ("", ".", "..") or "\0" in name or (os.sep != "/" and (os.sep in name or ":" in name)):
             _refuse(path, tree)
         if kind == "file":
             links[destination + name] = source + name
-            rows.append((row + name, digest, str(size) if digest else ""))
+            if recorded_size is None:
+                recorded_size = str(size) if digest else ""
+            rows.append((row + name, digest, recorded_size))
         elif kind == "script":
+            if destination + name in links:
+                raise Unsupported("{name} has two files {path}", name=tree.name, path=destination + name)
             data = fix_script(_read(source + name), target.python)
             writes[destination + name] = Write(destination + name, data, mode, tree.mtime)
-            rows.append((row + name, *_measure(data)))
+            changed[row + name] = (row + name, *_measure(data))
+            rows.append(changed[row + name])
         elif byte_code:
             byte_code_rows.add((row + name, "", ""))
-            if kind == "bytecode":
+            if kind == "replaced-bytecode":
+                rows.append((row + name, digest, recorded_size or ""))
+            if kind != "script-bytecode":
                 links[destination + name] = source + name
             else:
                 script = places.find(scheme, directory.rpartition("/")[0])[0] + _source_name(name, target)
                 data = _validate_byte_code(_read(source + name), fix_script(_read(script), target.python), tree.mtime)
                 writes[destination + name] = Write(destination + name, data, mode, tree.mtime)
+        elif kind == "replaced-bytecode":
+            raise Unsupported("{name} has byte code of its own in {path}", name=tree.name, path=path)
     rows += byte_code_rows
+    rows += [changed.get(row[0], row) for row in tree.rows]
 
     generated: dict[str, Write] = {}
     _, scripts, row = places.find("scripts", "")
-    for name, data in make_launchers(tree.launchers, target, template):
+    launchers = make_launchers(tree.launchers, target, template)
+    for name, data in launchers:
         generated[scripts + name] = Write(scripts + name, data, launcher_mode(umask), None)
-        rows.append((row + name, *_measure(data)))
+    # Where a name comes twice, there are two rows of the one that is there in the end.
+    rows += [(row + name, *_measure(generated[scripts + name].data)) for name, _ in launchers]
     _, info, row = places.find(tree.lib, tree.dist_info)
     metadata = {"INSTALLER": b"pip\n"}
     if change.direct_url:

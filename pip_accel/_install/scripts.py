@@ -9,15 +9,37 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pip_accel._values import Launcher, Target
 from pip_accel.exceptions import UnsafeArchive, Unsupported
 
-__all__ = ["fix_script", "launcher_mode", "learn_template", "make_hashbang", "make_launchers"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    Text = TypeVar("Text", bytes, str)
+
+__all__ = [
+    "fix_hashbang",
+    "fix_script",
+    "launcher_mode",
+    "learn_template",
+    "make_hashbang",
+    "make_launchers",
+    "split_hashbang",
+]
 
 #: Longest first line that the kernel reads, with ``#!`` and the line feed.
 _LONGEST_HASHBANG = 512 if sys.platform == "darwin" else 127
+
+# Patterns, compiled at their first use: most runs have none.
+_COOKIE = rb"[ \t\f]*#[^\r\n]*?coding[:=][^\n]*(?:\n|\Z)"
+#: A Python as a hashbang names it, and what follows on that line.
+_PYTHON = rb"""(?:"[^"\r\n]*/|[^\s"]*/)?(?:python|pypy)(?:w|\d[\d.]*[dmt]{0,2})?(?:-dbg)?"?(?:[ \t]([^\r\n]*))?"""
+_ENV = rb"(?:\S*/env[ \t]+(?:-S[ \t]*|--split-string[ \t=])?)?"
+_ONE_LINE = rb"#![ \t]*" + _ENV + _PYTHON + rb"\r?(?:\n|\Z)"
+_THREE_LINES = rb"#!/bin/sh\n'''exec' " + _PYTHON + rb""" "\$0" "\$@"\n' '''\n"""
 
 _PROBE = "pip-accel-probe"
 _PROBE_MODULE = "pip_accel_probe_module.within"
@@ -25,18 +47,22 @@ _PROBE_IMPORT = "pip_accel_probe_import"
 _PROBE_FUNCTION = f"{_PROBE_IMPORT}.pip_accel_probe_function"
 
 
-def make_hashbang(python: str) -> bytes:
+def make_hashbang(python: str, options: Sequence[str] = ()) -> bytes:
     """Give what a launcher begins with: one line, or three where the kernel could not use one.
 
     A path with blanks (which distlib quotes), one that is too long and an interpreter that is a script itself need
-    ``/bin/sh``, for which the lines are a command and for Python a string.
+    ``/bin/sh``, for which the lines are a command and for Python a string. So do several options: the kernel would
+    make one word of them.
     """
     if " " in python and not python.startswith('"'):
         python = f'"{python}"'
-    path = python.encode("utf-8")
-    if b" " not in path and len(path) + 3 <= _LONGEST_HASHBANG and not _is_script(python):
-        return b"#!" + path + b"\n"
-    return b"#!/bin/sh\n'''exec' " + path + b' "$0" "$@"\n' + b"' '''\n"
+    line = " ".join(["#!" + python, *options]).encode("utf-8") + b"\n"
+    if " " not in python and len(options) < 2 and len(line) <= _LONGEST_HASHBANG and not _is_script(python):
+        return line
+    from shlex import quote
+
+    command = " ".join(["'''exec'", python, *map(quote, options), '"$0" "$@"'])
+    return b"#!/bin/sh\n" + command.encode("utf-8") + b"\n' '''\n"
 
 
 def _is_script(python: str) -> bool:
@@ -99,6 +125,35 @@ def fix_script(content: bytes, python: str) -> bytes:
         return content
     _, _, rest = content.partition(b"\n")
     return b"#!" + os.fsencode(python) + os.linesep.encode("ascii") + rest
+
+
+def split_hashbang(content: bytes) -> tuple[list[str], bytes] | None:
+    """Give the options of the Python that a script names, and the script below its hashbang.
+
+    :returns: ``None`` if it names none. The three lines of :func:`make_hashbang` count as one.
+    """
+    match = re.match(_ONE_LINE, content) or re.match(_THREE_LINES, content)
+    if match is None:
+        return None
+    return (match[1] or b"").decode("utf-8", "surrogateescape").split(), content[match.end() :]
+
+
+def fix_hashbang(contents: Text, python: str) -> Text:
+    """Give a script the path of another interpreter, if it names a Python. Options stay, and so does all the rest.
+
+    :param python: absolute path of the interpreter.
+    """
+    if isinstance(contents, str):
+        return fix_hashbang(contents.encode("utf-8", "surrogatepass"), python).decode("utf-8", "surrogatepass")
+    found = split_hashbang(contents)
+    if found is None:
+        return contents
+    hashbang, rest = make_hashbang(python, found[0]), found[1]
+    cookie = re.match(_COOKIE, rest)
+    if cookie is not None:  # counts in the first two lines only (PEP 263)
+        first, _, others = hashbang.partition(b"\n")
+        return first + b"\n" + cookie[0] + others + rest[cookie.end() :]
+    return hashbang + rest
 
 
 def learn_template(python: str, workdir: str) -> str:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import csv
 import hashlib
+import io
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
+import zipfile
 
 import pytest
 
+from pip_accel._build.source import unpack_sdist
+from pip_accel._build.transform import read_dumb
 from tests.lib.archives import make_sdist, make_wheel
 from tests.lib.environments import MACHINE_ENVIRON, clean_environ
 from tests.lib.frozen import cache_directory
 from tests.lib.judge import compare
-from tests.lib.runs import CHECKOUT, PIP, PIP_ACCEL, installed, run_pip_accel
+from tests.lib.runs import CHECKOUT, PIP, PIP_ACCEL, installed, run_pip_accel, summary
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +65,44 @@ ODD = {
     "no python at all": ("data_files=[('share', ['d.txt'])]", {"d.txt": "d"}),
     "a file outside of the prefix": ("packages=['odd'], data_files=[('/etc/odd', ['d.txt'])]", {"d.txt": "d"}),
     "its own bdist_wheel": ("packages=['odd'], package_data={'odd': ['made.txt']}, cmdclass={'bdist_wheel': B}", {}),
+    "scripts and files of all sorts": (
+        "packages=['odd'], package_data={'odd': ['*']}, scripts=__import__('glob').glob('s/*')",
+        {
+            "s/options": "#!/usr/bin/env -S python3 -u -O\nx\n",
+            "s/pypy": "#!/usr/bin/pypy3\nx\n",
+            "s/old": "#!/usr/bin/python2.7\r\nx\r\n",
+            "s/latin": "#!/usr/bin/python\n# -*- coding: latin-1 -*-\nx = 'é'\n".encode("latin-1"),
+            "s/marked": b"\xef\xbb\xbf#!/usr/bin/python\nx\n",
+            "s/plain": "x\r\n",
+            "odd/two words": "1",
+            'odd/comma,quote"': "2",
+            "odd/ümlaut": "3",
+            "odd/empty": "",
+        },
+    ),
+    "namespace packages": (
+        "packages=['one', 'one.odd', 'two.odd', 'three', 'three.odd'], namespace_packages=['one'],"
+        " data_files=[('lib/python%d.%d/site-packages' % __import__('sys').version_info[:2], ['odd.pth'])]",
+        {
+            "one/__init__.py": "__import__('pkg_resources').declare_namespace(__name__)\n",
+            "one/odd/__init__.py": "",
+            "two/odd/__init__.py": "",
+            "three/__init__.py": "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n",
+            "three/odd/__init__.py": "",
+            "odd.pth": "# nothing\n",
+        },
+    ),
+    "settings and what was built before": (
+        "packages=['odd'], scripts=['s/odd'], entry_points={'console_scripts': ['odd=odd:main']}, extra_path='deep'",
+        {
+            "s/odd": "#!/usr/bin/python3\nnew\n",
+            "build/scripts-{}.{}/odd".format(*sys.version_info): "#!/usr/bin/python3\nold\n",
+            "setup.cfg": "[bdist_wheel]\nbuild_number = 7\n[build]\nexecutable = /odd/python\n"
+            "[install]\nprefix = /odd\ncompile = 1\n[metadata]\nlicense_files = COPYING, sub/NOTICE\n",
+            "COPYING": "do",
+            "sub/NOTICE": "this",
+        },
+    ),
 }
 BEFORE = {
     "its own bdist_wheel": textwrap.dedent(
@@ -90,16 +135,39 @@ def add_project(index, archives, setuptools, script, files):
     index.add(make_sdist(archives, "odd", "1.0", backend="setup.py", extra_files={**files, "PKG-INFO": metadata}))
 
 
-SAME_NAME = "a script and an entry point of one name"
-PIP_KEEPS_A_ROW = pytest.mark.xfail(reason="pip's RECORD also has the script that it left out", strict=True)
-
-
 @pytest.mark.index
-@pytest.mark.parametrize("kind", [pytest.param(k, marks=PIP_KEEPS_A_ROW if k == SAME_NAME else ()) for k in ODD])
+@pytest.mark.parametrize("kind", ODD)
 def test_a_project_with_only_a_setup_script_comes_out_as_with_pip(kind, index, archives, setuptools, tmp_path):
     arguments, files = ODD[kind]
     add_project(index, archives, setuptools, setup_script(arguments, BEFORE.get(kind, "")), files)
     assert judge(["odd"], index, tmp_path / "judge") == []
+
+
+@pytest.mark.index
+def test_the_two_commands_for_a_setup_script_give_the_same(archives, setuptools, tmp_path):
+    arguments, files = ODD["a bit of everything"]
+    files = {"odd/__init__.py": "def main(): pass\n", **files, "setup.py": setup_script(arguments)}
+    sdist = make_sdist(archives, "odd", "1.0", backend="setup.py", extra_files=files)
+    shutil.unpack_archive(setuptools, tmp_path / "library", "zip")
+    contents = []
+    for command in ("bdist_dumb", "bdist"):
+        source = unpack_sdist(sdist, str(tmp_path / command))
+        payload, metadata = tmp_path / f"{command}-payload", tmp_path / f"{command}-metadata"
+        payload.mkdir()
+        metadata.mkdir()
+        driver = os.path.join(CHECKOUT, "pip_accel", "_build", "_setup_driver.py")
+        subprocess.run(
+            [sys.executable, driver, payload, metadata, command],
+            cwd=source,
+            env=clean_environ(PYTHONPATH=str(tmp_path / "library")),
+            check=True,
+            capture_output=True,
+        )
+        [tarball] = os.listdir(payload)
+        read = read_dumb(str(payload / tarball), str(metadata))
+        contents.append(read._replace(entries=sorted(read.entries)))
+    assert contents[0] == contents[1]
+    assert {each.scheme for each in contents[0].entries} == {"purelib", "headers", "scripts", "data"}
 
 
 @pytest.mark.index
@@ -133,6 +201,76 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         archive.writestr("odd-2.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: odd\\nVersion: 2.0\\n")
         archive.writestr("odd-2.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
         archive.writestr("odd-2.0.dist-info/RECORD", "")
+    return name
+"""
+
+
+#: A wheel as nobody should make it: RECORD is not quite right, and there is more in it than is installed.
+ODD_WHEEL = {
+    "files": {
+        "odd.py": "x = 1\n",
+        "sha512.py": "x = 2\n",
+        "unlisted.py": "x = 3\n",
+        "sizeless.py": "x = 4\n",
+        "resized.py": "x = 5\n",
+        "two words/ümlaut, it's": "x",
+        f"__pycache__/odd.{sys.implementation.cache_tag}.pyc": "not byte code",
+        "empty/": "",
+    },
+    "data": {
+        "scripts/odd": "#!python\nold\n",
+        "scripts/odd.exe": "old",
+        "scripts/sub/tool": "#!python -u\r\nprint()\r\n",
+        "platlib/fast.so": "x",
+        "headers/sub/odd.h": "x",
+        "data/bin/data": "x",
+    },
+    "entry_points": "[console_scripts]\nodd = odd:main\n[gui_scripts]\nodd = odd:window\n",
+    "dist_info": {"INSTALLER": "odd\n", "RECORD.jws": "{}", "sub/RECORD": ""},
+}
+
+
+def make_odd_wheel(directory):
+    path = make_wheel(directory, "odd", "1.0", **ODD_WHEEL)
+    with zipfile.ZipFile(path) as archive:
+        members = {info: archive.read(info) for info in archive.infolist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        rows = []
+        for info, data in members.items():
+            digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+            row = [info.filename, f"sha256={digest}", str(len(data))]
+            row[1:] = {"sha512.py": ["sha512=x", "6"], "sizeless.py": [row[1]], "resized.py": [row[1], "007"]}.get(
+                info.filename, row[1:]
+            )
+            if info.filename != "unlisted.py" and not info.filename.endswith("/RECORD"):
+                rows.append(row)
+            if info.filename != "odd-1.0.dist-info/RECORD":
+                archive.writestr(info, data)
+        rows += [["odd-1.0.dist-info/RECORD"], ["gone.py", "sha256=x", "1"], ["odd.py", "", ""], ["/odd", "", ""]]
+        text = io.StringIO()
+        csv.writer(text).writerows(rows)
+        archive.writestr("odd-1.0.dist-info/RECORD", text.getvalue())
+    return path
+
+
+@pytest.mark.parametrize("built", [True, False], ids=["built", "as it is"])
+def test_a_wheel_that_is_not_quite_right_comes_out_as_with_pip(built, index, archives, tmp_path):
+    wheel = make_odd_wheel(archives)
+    if built:
+        with open(wheel, "rb") as stream:
+            files = {"wheel": stream.read(), "_backend/in_tree_backend.py": HANDING_OUT}
+        index.add(make_sdist(archives, "odd", "1.0", extra_files=files))
+    else:
+        index.add(wheel)
+    assert judge(["odd"], index, tmp_path / "judge") == []
+    assert summary((tmp_path / "judge" / "two.stderr").read_text())  # it was not pip
+
+
+HANDING_OUT = """
+import os, shutil
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    name = "odd-1.0-py3-none-any.whl"
+    shutil.copy("wheel", os.path.join(wheel_directory, name))
     return name
 """
 

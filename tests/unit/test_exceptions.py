@@ -14,6 +14,7 @@ PARENTS = {
     "UnknownDistributionFormat": "PipAcceleratorError",
     "BinaryDistributionError": "PipAcceleratorError",
     "InvalidSourceDistribution": "BinaryDistributionError",
+    "DamagedSourceDistribution": "InvalidSourceDistribution",
     "BuildFailed": "BinaryDistributionError",
     "NoBuildOutput": "BinaryDistributionError",
     "CacheBackendError": "PipAcceleratorError",

@@ -13,7 +13,7 @@ import pytest
 
 from pip_accel._install.layout import format_rows, plan
 from pip_accel._values import Change, Launcher, TreeFile
-from pip_accel.exceptions import UnsafeArchive
+from pip_accel.exceptions import UnsafeArchive, Unsupported
 from tests.lib.trees import TEMPLATE, make_target, make_tree
 
 TAG = sys.implementation.cache_tag
@@ -88,6 +88,56 @@ def test_rows_are_sorted_and_written_as_csv_writes_them(tree):
     stream = io.StringIO(newline="")
     csv.writer(stream).writerows(layout.rows)
     assert layout.record.data == stream.getvalue().encode()
+
+
+def test_rows_that_belong_to_no_file_stand_in_record_as_they_are(tree):
+    rows = (("alpha-1.0.data/scripts/alpha", "sha256=x", "3"), ("/etc/x", "", ""), ("a,b", "y", ""))
+    layout = lay_out(tree._replace(rows=rows))
+    assert sorted(set(layout.rows) - set(lay_out(tree).rows)) == sorted(rows)
+    assert b'"a,b",y,\r\n' in layout.record.data
+    assert layout.links == lay_out(tree).links
+
+
+def test_a_row_under_the_final_name_of_a_script_has_its_digest(tree):
+    script = next(row for row in lay_out(tree).rows if row[0] == "../../../bin/run.py")
+    assert lay_out(tree._replace(rows=(("../../../bin/run.py", "x", "1"),))).rows.count(script) == 2
+
+
+def test_what_record_says_of_a_size_is_kept(tree):
+    files = [TreeFile("purelib", "odd.py", 0o644, 4, "sha256=x", "file", "7")]
+    files.append(TreeFile("purelib", "odder.py", 0o644, 4, "", "file", "4"))
+    files.append(TreeFile("purelib", "unknown.py", 0o644, 4, "", "file"))
+    rows = lay_out(tree._replace(files=(*tree.files, *files))).rows
+    assert {("odd.py", "sha256=x", "7"), ("odder.py", "", "4"), ("unknown.py", "", "")} < set(rows)
+
+
+def test_byte_code_that_a_distribution_brought_has_its_row_and_ours_too(tree):
+    path = f"alpha/__pycache__/__init__.{TAG}.pyc"
+    files = tuple(
+        file._replace(kind="replaced-bytecode", digest="sha256=x", recorded_size="7") if file.path == path else file
+        for file in tree.files
+    )
+    layout = lay_out(tree._replace(files=files))
+    assert [row for row in layout.rows if row[0] == path] == [(path, "", ""), (path, "sha256=x", "7")]
+    assert f"{SITE}/{path}" in [destination for _, destination in layout.links]
+    with pytest.raises(Unsupported, match="byte code of its own"):
+        lay_out(tree._replace(files=files), byte_code=False)
+
+
+def test_a_script_in_place_of_a_data_file_is_left_to_pip(tree):
+    files = (TreeFile("data", "bin/run.py", 0o644, 1, "", "file"), *tree.files)
+    with pytest.raises(Unsupported, match="two files"):
+        lay_out(tree._replace(files=files))
+
+
+def test_a_name_in_both_groups_of_entry_points_has_two_rows_of_one_launcher(tree):
+    twice = (Launcher("alpha", "alpha", "main", False), Launcher("alpha", "alpha", "window", True))
+    layout = lay_out(tree._replace(launchers=twice))
+    [launcher] = [write for write in layout.writes if write.path == "/env/bin/alpha"]
+    rows = [row for row in layout.rows if row[0] == "../../../bin/alpha"]
+    assert b"window" in launcher.data
+    assert rows == [rows[0]] * 2
+    assert rows[0][2] == str(len(launcher.data))
 
 
 @pytest.mark.parametrize("name", ["plain", "a,b", 'a"b', "a\nb", "a\rb", "ü", "a b", "a;b"])

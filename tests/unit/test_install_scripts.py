@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import subprocess
 import sys
+import zipfile
 
 import pytest
 
-from pip_accel._install.scripts import fix_script, launcher_mode, learn_template, make_hashbang, make_launchers
+from pip_accel._install.scripts import (
+    fix_hashbang,
+    fix_script,
+    launcher_mode,
+    learn_template,
+    make_hashbang,
+    make_launchers,
+    split_hashbang,
+)
 from pip_accel._values import Launcher
 from pip_accel.exceptions import UnsafeArchive, Unsupported
 from tests.lib.environments import make_environment
@@ -53,6 +63,11 @@ def test_launchers_and_scripts_are_what_pip_writes(tmp_path, template, directory
             "purelib/alpha.py": "",
             "scripts/run": b"#!python -u\r\nprint(1)\r\n\xff",
             "scripts/w": "#!pythonw\nimport os\n",
+            "scripts/versioned": "#!python3.11 -E\nx\n",
+            "scripts/another": "#!pythonic\n",
+            "scripts/short": "#!python",
+            "scripts/zip": b"#!python\nPK\x03\x04\r\n\0",
+            "scripts/late": "\n#!python\n",
         },
         launchers=LAUNCHERS,
     )
@@ -69,7 +84,7 @@ def test_launchers_and_scripts_are_what_pip_writes(tmp_path, template, directory
             written[name] = stream.read()
 
     ours = dict(make_launchers(LAUNCHERS, make_target(environment.prefix), template))
-    for name in ("run", "w"):
+    for name in ("run", "w", "versioned", "another", "short", "zip", "late"):
         with open(os.path.join(tree.path, "scripts", name), "rb") as stream:
             ours[name] = fix_script(stream.read(), environment.python)
     assert ours == written
@@ -136,3 +151,107 @@ def test_a_launcher_runs_from_a_path_with_blanks(tmp_path):
 )
 def test_only_the_neutral_first_line_changes(content, fixed):
     assert fix_script(content, "/e/python") == fixed
+
+
+LONG = "/" + "p" * 130
+SHELL = b"#!/bin/sh\n'''exec' %s \"$0\" \"$@\"\n' '''\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "fixed"),
+    [
+        (b"#!python\nx", b"#!/e/python\nx"),
+        (b"#!/usr/bin/python\nx", b"#!/e/python\nx"),
+        (b"#!/usr/bin/python2.7\nx", b"#!/e/python\nx"),
+        (b"#!/usr/bin/python3.13t -I\nx", b"#!/e/python -I\nx"),
+        (b"#!/usr/bin/python3-dbg\nx", b"#!/e/python\nx"),
+        (b"#!/usr/bin/pythonw\nx", b"#!/e/python\nx"),
+        (b"#!/opt/pypy\nx", b"#!/e/python\nx"),
+        (b"#! /opt/pypy3.10 -u\nx", b"#!/e/python -u\nx"),
+        (b"#!/usr/bin/env python\nx", b"#!/e/python\nx"),
+        (b"#!/usr/bin/env\tpypy3\nx", b"#!/e/python\nx"),
+        (b"#!/usr/bin/env -S python -u\nx", b"#!/e/python -u\nx"),
+        (b"#!/usr/bin/env --split-string=python3 -u\nx", b"#!/e/python -u\nx"),
+        (b"#!/usr/bin/env -S python -u  -O\nx", SHELL % b"/e/python -u -O" + b"x"),
+        (b"#!python -W $x -u\nx", SHELL % b"/e/python -W '$x' -u" + b"x"),
+        (b'#!"/with blanks/python3" -u\nx', b"#!/e/python -u\nx"),
+        (SHELL % b'"/with blanks/python"' + b"x", b"#!/e/python\nx"),
+        (SHELL % b"/long/python -u" + b"x", b"#!/e/python -u\nx"),
+        (b"#!python", b"#!/e/python\n"),
+        (b"#!python \t\n", b"#!/e/python\n"),
+        (b"#!/usr/bin/python\r\nx\r\ny\rz\n", b"#!/e/python\nx\r\ny\rz\n"),
+        (b"#!/usr/bin/env python\nPK\x03\x04\r\n\x1a\0\xff", b"#!/e/python\nPK\x03\x04\r\n\x1a\0\xff"),
+    ],
+)
+def test_the_hashbang_of_a_python_script_names_another_interpreter(content, fixed):
+    assert fix_hashbang(content, "/e/python") == fixed
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"x", b"\n#!python\n", b"#!", b"#!\n", b"\xef\xbb\xbf#!python\n", b"PK\x03\x04", b"\x7fELF",
+        b"#!/bin/sh\nexec python\r\n", b"#!/usr/bin/env ruby\n# python\n", b"#!/usr/bin/env perl python\n",
+        b"#!/home/python/ruby\n", b"#!/usr/bin/python-config\n", b"#!/usr/bin/pythonic\n",
+        b"#!/usr/bin/ipython\n", b"#!/usr/bin/env FOO=1 python\n", b"#!/bin/sh\n'''exec' ruby \"$0\" \"$@\"\n' '''\n",
+    ],
+)  # fmt: skip
+def test_other_files_stay_as_they_are(content):
+    assert fix_hashbang(content, "/e/python") == content
+    assert split_hashbang(content) is None
+
+
+@pytest.mark.parametrize(
+    ("python", "hashbang"),
+    [
+        ("/a b/python", SHELL % b'"/a b/python" -u'),
+        (LONG, SHELL % (LONG.encode() + b" -u")),
+        ("/é/python", "#!/é/python -u\n".encode()),
+    ],
+    ids=["blanks", "long", "letters"],
+)
+def test_paths_that_the_kernel_cannot_use_are_given_to_the_shell(python, hashbang):
+    assert fix_hashbang(b"#!/usr/bin/env python -u\nx\r\n", python) == hashbang + b"x\r\n"
+
+
+def test_a_hashbang_is_one_line_as_long_as_it_fits_with_its_options():
+    longest = 512 if sys.platform == "darwin" else 127
+    fits = "/" + "p" * (longest - 7)
+    assert fix_hashbang(b"#!python -u\n", fits) == f"#!{fits} -u\n".encode()
+    assert fix_hashbang(b"#!python -u\n", fits + "p").startswith(b"#!/bin/sh\n")
+
+
+@pytest.mark.parametrize("content", ["#!/usr/bin/python\nä\udcff\ud800\r\n", "#!/bin/sh\n\udcff", ""])
+def test_text_stays_text(content):
+    assert fix_hashbang(content, "/e/python") == content.replace("/usr/bin/python", "/e/python")
+
+
+def test_an_encoding_in_line_two_still_counts_below_the_lines_for_the_shell(tmp_path):
+    (tmp_path / "a b").mkdir()
+    os.symlink(sys.executable, tmp_path / "a b" / "python")
+    script = tmp_path / "run"
+    content = (
+        "#!/usr/bin/python -B\n# -*- coding: latin-1 -*-\r\nimport sys\nprint('ä', sys.flags.dont_write_bytecode)\n"
+    )
+    script.write_bytes(fix_hashbang(content.encode("latin-1"), str(tmp_path / "a b" / "python")))
+    script.chmod(0o755)
+    done = subprocess.run([script], capture_output=True, env={"PYTHONIOENCODING": "utf-8"})
+    assert (done.stdout.decode(), done.stderr) == ("ä 1\n", b"")
+
+
+def test_several_options_reach_the_interpreter(tmp_path):
+    script = tmp_path / "run"
+    content = "#!/usr/bin/env -S python -W ignore -O\nimport sys\nprint(sys.warnoptions, sys.flags.optimize)\n"
+    script.write_text(fix_hashbang(content, sys.executable))
+    script.chmod(0o755)
+    assert subprocess.run([script], capture_output=True, text=True).stdout == "['ignore'] 1\n"
+
+
+def test_a_zip_application_runs_with_another_interpreter(tmp_path):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as stream:
+        stream.writestr("__main__.py", "print('ran')")
+    script = tmp_path / "app"
+    script.write_bytes(fix_hashbang(b"#!/usr/bin/env python3\n" + archive.getvalue(), sys.executable))
+    script.chmod(0o755)
+    assert subprocess.run([script], capture_output=True, text=True).stdout == "ran\n"

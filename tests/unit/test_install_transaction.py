@@ -12,13 +12,15 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import nullcontext
 
 import pytest
 
 from pip_accel._install import journal, link
 from pip_accel._install.link import Linker
 from pip_accel._install.scripts import learn_template
-from pip_accel._install.transaction import install, lock_prefix, repair
+from pip_accel._install.steps import decide
+from pip_accel._install.transaction import install, lock_prefix, pending, repair
 from pip_accel._values import Change, Launcher
 from pip_accel.exceptions import LinkError, UnsafeArchive
 from tests.lib.environments import make_environment
@@ -587,3 +589,16 @@ def test_modes_of_moved_files_survive_a_change_of_file_system(tmp_path, monkeypa
     journal._move(source, target)
     assert stat.S_IMODE(os.stat(target).st_mode) == 0o640
     assert os.listdir(tmp_path) == ["b"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_pending_is_there_and_final_only_if_all_goes_well(upgrade, fails):
+    prefix = upgrade.target.prefix
+    steps = decide(upgrade.changes, upgrade.target, byte_code=True, template=TEMPLATE, umask=0o022)
+    with pytest.raises(KeyboardInterrupt) if fails else nullcontext(), pending(steps, prefix, Linker()):
+        present = {path: each for path, each in snapshot(prefix).items() if not path.startswith(LEFT_BEHIND)}
+        assert present == upgrade.after
+        if fails:
+            raise KeyboardInterrupt
+    upgrade.check(upgrade.before if fails else upgrade.after)
+    assert not repair(prefix)

@@ -17,7 +17,7 @@ from pip_accel import _store as store_module
 from pip_accel._archives import Contents, Entry, record_digest, write_bdist
 from pip_accel._environment import find_target
 from pip_accel._store import Store
-from pip_accel._values import Archive, Launcher
+from pip_accel._values import Archive, Launcher, TreeFile
 from pip_accel.exceptions import UnsafeArchive, Unsupported
 from tests.lib.archives import make_wheel
 
@@ -94,6 +94,66 @@ def test_the_manifest_says_what_lies_there(tmp_path, target, wheel):
         with open(located(tree, file), "rb") as stream:
             digest = record_digest(stream.read())
         assert file.digest == ("" if file.kind.endswith("bytecode") else digest)
+
+
+def test_what_a_wheel_says_of_its_files_is_kept(tmp_path, target):
+    path = make_wheel(
+        str(tmp_path),
+        "alpha",
+        "1.0",
+        data={"scripts/alpha": "old"},
+        entry_points="[console_scripts]\nalpha = alpha:main\n",
+        dist_info={"INSTALLER": "uv"},
+    )
+    store = make_store(tmp_path / "store", target)
+    (tree,) = store.add([as_archive(path)])
+    assert tree.rows == (("alpha-1.0.data/scripts/alpha", record_digest(b"old"), "3"),)
+    assert "alpha-1.0.dist-info/INSTALLER" in [file.path for file in tree.files]
+
+
+def test_what_an_archive_says_of_sizes_is_kept(tmp_path, target):
+    entry = Entry("purelib", "alpha.txt", False, False, "md5=x", b"text", "007")
+    path = str(tmp_path / "alpha-1.0.tar.gz")
+    with open(path, "wb") as stream:
+        given = Contents("alpha", "1.0", "purelib", "alpha-1.0.dist-info", (), [entry])
+        write_bdist(given, stream, key={}, key_digest="", revision=8, version="3.12")
+    (tree,) = make_store(tmp_path / "store", target).add([as_archive(path)])
+    assert tree.files == (TreeFile("purelib", "alpha.txt", 0o644, 4, "md5=x", "file", "007"),)
+
+
+def test_byte_code_that_a_wheel_brings_is_made_anew_where_that_is_possible(tmp_path, target):
+    names = ("__pycache__/good.{}.pyc", "__pycache__/bad.{}.pyc", "__pycache__/gone.{}.pyc", "good.pyc")
+    own = {name.format(target.cache_tag): "own" for name in names}
+    path = make_wheel(str(tmp_path), "alpha", "1.0", files={"good.py": "x = 1\n", "bad.py": "x = (\n", **own})
+    (tree,) = make_store(tmp_path / "store", target).add([as_archive(path)])
+    found = {}
+    for file in tree.files:
+        with open(located(tree, file), "rb") as stream:
+            if file.path.endswith(".pyc"):
+                found[file.path] = (file.kind, file.digest, file.recorded_size, stream.read() == b"own")
+    kept = ("file", record_digest(b"own"), None, True)
+    assert found == {**dict.fromkeys(own, kept), next(iter(own)): ("replaced-bytecode", kept[1], "3", False)}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param({"files": {"alpha/.py": "x = 1\n"}}, id="a name that is only an extension"),
+        pytest.param({"files": {"alpha": "", "alpha/x": ""}}, id="a file that is a directory, too"),
+        pytest.param({"files": {"x" * 300: ""}}, id="a name that is too long"),
+    ],
+)
+def test_what_only_pip_can_unpack_or_fail_with_is_left_to_it(tmp_path, target, arguments):
+    store = make_store(tmp_path / "store", target)
+    with pytest.raises(Unsupported):
+        store.add([as_archive(make_wheel(str(tmp_path), "alpha", "1.0", **arguments))])
+    assert [name for _, _, names in os.walk(tmp_path / "store") for name in names] == []
+
+
+def test_a_script_with_byte_code_of_its_own_is_left_to_pip(tmp_path, target):
+    data = {"scripts/run.py": "#!python\n", f"scripts/__pycache__/run.{target.cache_tag}.pyc": ""}
+    with pytest.raises(Unsupported, match=r"run\.py"):
+        make_store(tmp_path / "store", target).add([as_archive(make_wheel(str(tmp_path), "alpha", "1.0", data=data))])
 
 
 def test_times_are_whole_even_seconds_of_the_past_that_differ_between_archives(tmp_path, target, wheel):

@@ -1,0 +1,252 @@
+"""The documented classes as embedding programs use them: real builds, and pip as the judge of what gets installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tarfile
+
+import pytest
+
+from pip_accel import _fs
+from pip_accel._build.source import unpack_sdist
+from pip_accel._values import Archive
+from pip_accel.bdist import BinaryDistributionManager
+from pip_accel.caches import CacheManager
+from pip_accel.config import Config
+from pip_accel.exceptions import (
+    BuildFailed,
+    DataDirectoryError,
+    InvalidSourceDistribution,
+    NoBuildOutput,
+    Unsupported,
+)
+from pip_accel.req import Requirement, TransactionalUpdate
+from tests.lib.archives import make_sdist
+from tests.lib.environments import MACHINE_ENVIRON, cache_directory, clean_environ, make_environment
+from tests.lib.judge import compare_trees, drop_permitted
+from tests.lib.runs import PIP, installed, run_pip
+
+FILES = {"alpha/__init__.py": "def main(): print('alpha runs')\n", "alpha/data.txt": "data"}
+DATA = {
+    "scripts/alpha-tool": "#!python\nimport alpha\nalpha.main()\n",
+    "headers/alpha.h": "/* alpha */",
+    "data/share/alpha/table.txt": "1\n",
+}
+POINTS = "[console_scripts]\nalpha-main = alpha:main\n"
+
+
+@pytest.fixture
+def setuptools(index):
+    """Has the index offer setuptools."""
+    wheels = cache_directory("setuptools")
+    if not os.listdir(wheels):
+        command = [*PIP, "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", wheels, "setuptools"]
+        subprocess.run(command, check=True, env=MACHINE_ENVIRON, stderr=subprocess.DEVNULL)
+    index.add(os.path.join(wheels, sorted(os.listdir(wheels))[-1]))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Path of a data directory for all of these tests: setuptools is unpacked once."""
+    return str(tmp_path_factory.mktemp("api") / "data")
+
+
+@pytest.fixture(autouse=True)
+def variables(index, monkeypatch):
+    """The variables of this process name the index and nothing else."""
+    expected = clean_environ(PIP_INDEX_URL=index.url)
+    for name in set(os.environ) - set(expected):
+        monkeypatch.delenv(name)
+    for name, value in expected.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def config(data):
+    settings = Config(load_configuration_files=False, load_environment_variables=False)
+    settings.data_directory = data
+    return settings
+
+
+@pytest.fixture
+def environment(config, tmp_path):
+    """The environment to install into, in place of the one that runs this."""
+    environment = make_environment(str(tmp_path / "two" / "env"))
+    config.python_executable = environment.python
+    return environment
+
+
+@pytest.fixture
+def model(tmp_path):
+    """The environment that pip installs into."""
+    return make_environment(str(tmp_path / "one" / "env"))
+
+
+@pytest.fixture
+def manager(config):
+    return BinaryDistributionManager(config)
+
+
+def alpha(directory, backend, **options):
+    given = {"files": FILES, "data": DATA, "entry_points": POINTS, **options}
+    return make_sdist(directory, "alpha", "1.0", backend=backend, **given)
+
+
+def requirement_of(config, path, **more):
+    """The requirement that a plan would give for an sdist of alpha."""
+    item = {"metadata": {"name": "alpha", "version": "1.0"}, "requested": True, "is_direct": False, **more}
+    item.setdefault("download_info", {"url": "https://example.com/alpha-1.0.tar.gz"})
+    return Requirement(config, item, archive=Archive(path, os.path.basename(path), _fs.hash_file(path)))
+
+
+@pytest.mark.index
+@pytest.mark.parametrize("backend", ["in-tree", "setup.py"])
+def test_what_is_installed_is_what_pip_installs(
+    backend, config, environment, model, index, archives, setuptools, tmp_path
+):
+    counter = str(tmp_path / "counter")
+    path = alpha(archives, backend, counter=counter)
+    index.add(path)
+    run_pip(["install", "--index-url", index.url, "alpha"], model)
+    os.unlink(counter)
+
+    requirement, manager = requirement_of(config, path), BinaryDistributionManager(config)
+    assert CacheManager(config).get(requirement) is None
+    manager.install_binary_dist(manager.get_binary_dist(requirement))
+    assert drop_permitted(compare_trees(str(tmp_path / "one"), str(tmp_path / "two"))) == []
+    assert environment.run([os.path.join(environment.prefix, "bin", "alpha-tool")]).stdout == "alpha runs\n"
+
+    index.reset()
+    calls = os.stat(counter).st_size
+    cached = CacheManager(config).get(requirement)
+    assert not manager.needs_invalidation(requirement, cached)
+    again = {member.name: stream.read() for member, stream in manager.get_binary_dist(requirement)}
+    assert again["bin/alpha-tool"].startswith(b"#!python\n")
+    assert (os.stat(counter).st_size, index.requests) == (calls, [])
+
+
+def test_an_explicit_prefix_is_that_of_pip(config, manager, environment, archives, tmp_path):
+    path = alpha(archives, "in-tree")
+    prefixes = str(tmp_path / "prefix-1"), str(tmp_path / "prefix-2")
+    command = [*PIP, "--python", environment.python, "install", "--no-index", "--find-links", archives]
+    subprocess.run([*command, "--prefix", prefixes[0], "alpha"], env=clean_environ(), check=True, capture_output=True)
+    manager.install_binary_dist(manager.get_binary_dist(requirement_of(config, path)), prefix=prefixes[1])
+    assert drop_permitted(compare_trees(*prefixes)) == []
+
+
+def test_an_item_of_pips_report_is_all_that_is_needed(config, manager, environment, model, archives, tmp_path):
+    path, report = alpha(archives, "in-tree"), str(tmp_path / "report.json")
+    run_pip(["install", "--quiet", "--no-index", "--report", report, path], model)
+    with open(report, encoding="utf-8") as stream:
+        (item,) = json.load(stream)["install"]
+    requirement = Requirement(config, item)
+    assert (requirement.is_direct, requirement.is_wheel, requirement.related_archives) == (True, False, [path])
+    assert requirement.sdist_metadata["Name"] == "alpha"
+    with TransactionalUpdate(requirement):
+        manager.install_binary_dist(manager.get_binary_dist(requirement), requirement=requirement)
+    assert drop_permitted(compare_trees(str(tmp_path / "one"), str(tmp_path / "two"))) == []
+
+
+def test_a_directory_is_built_each_time(config, manager, archives, tmp_path):
+    counter = tmp_path / "counter"
+    source = unpack_sdist(alpha(archives, "in-tree", counter=str(counter)), str(tmp_path / "source"))
+    info = {"url": f"file://{source}", "dir_info": {}}
+    requirement = Requirement(config, {"metadata": {"name": "alpha", "version": "1.0"}, "download_info": info})
+    for build in range(1, 3):
+        assert "bin/alpha-tool" in [member.name for member, _ in manager.get_binary_dist(requirement)]
+        assert counter.read_text().splitlines().count("build_wheel alpha 1.0") == build
+    assert manager.build_binary_dist(requirement).endswith(".whl")
+    with pytest.raises(InvalidSourceDistribution, match="not an sdist"):
+        manager.build_binary_dist_helper(requirement, ["bdist_dumb"])
+
+
+FAILING = "import sys\nif 'bdist_dumb' in sys.argv: sys.exit('no dumb one')\n"
+SETUP = "from setuptools import setup\nsetup(name='alpha', version='1.0', packages=['alpha'])\n"
+
+
+@pytest.mark.index
+@pytest.mark.parametrize(
+    ("script", "ending"),
+    [
+        (SETUP, ".tar"),
+        (FAILING + SETUP, ".tar.gz"),
+        (FAILING.replace("bdist_dumb", "bdist") + FAILING + SETUP, ".whl"),
+        (SETUP.replace("packages", "data_files=[('/etc/alpha', ['setup.py'])], packages"), ".whl"),
+    ],
+    ids=["bdist_dumb", "bdist", "wheel", "a file outside of the prefix"],
+)
+def test_a_setup_script_is_built_in_the_ways_there_are(
+    script, ending, config, manager, environment, archives, setuptools
+):
+    path = alpha(archives, "setup.py", data={}, entry_points="", extra_files={"setup.py": script})
+    built = manager.build_binary_dist(requirement_of(config, path))
+    assert os.path.basename(built).partition("-")[0] == "alpha"
+    assert built.endswith(ending)
+    manager.install_binary_dist(manager.transform_binary_dist(built))
+    assert installed(environment) == {"alpha": "1.0"}
+    assert environment.run(["-c", "import alpha; alpha.main()"]).stdout == "alpha runs\n"
+
+
+@pytest.mark.index
+def test_a_setup_script_is_built_in_the_way_that_is_named(config, manager, archives, setuptools):
+    script = "import sys\nif 'clean' in sys.argv: sys.exit('no cleaning')\n" + SETUP
+    requirement = requirement_of(config, alpha(archives, "setup.py", extra_files={"setup.py": script}))
+    built = manager.build_binary_dist_helper(requirement, ["sdist", "--formats=bztar"])
+    with tarfile.open(built, "r:bz2") as archive:
+        assert "alpha-1.0/setup.py" in archive.getnames()
+    with pytest.raises(BuildFailed, match=r"setup\.py clean of alpha") as caught:
+        manager.build_binary_dist_helper(requirement, ["clean"])
+    assert "no cleaning" in caught.value.context["output"]
+    with pytest.raises(NoBuildOutput, match="left 0 files"):
+        manager.build_binary_dist_helper(requirement, ["build"])
+
+
+def test_a_project_with_a_backend_is_built_as_a_wheel(config, manager, archives):
+    requirement = requirement_of(config, alpha(archives, "in-tree"))
+    assert os.path.basename(manager.build_binary_dist(requirement)) == "alpha-1.0-py3-none-any.whl"
+    with pytest.raises(InvalidSourceDistribution, match="alpha"):
+        manager.build_binary_dist_helper(requirement, ["bdist_dumb"])
+
+
+@pytest.mark.parametrize("build", ["get_binary_dist", "build_binary_dist"])
+def test_a_build_that_fails_shows_what_it_said(config, manager, archives, data, build):
+    path = alpha(archives, "in-tree", fail=True, output="fatal error: ffi.h: No such file")
+    with pytest.raises(BuildFailed, match="alpha") as caught:
+        getattr(manager, build)(requirement_of(config, path))
+    assert "ffi.h" in caught.value.context["output"]
+    assert os.listdir(os.path.join(data, "tmp")) == []
+
+
+@pytest.mark.parametrize("build", ["get_binary_dist", "build_binary_dist"])
+def test_an_sdist_with_nothing_to_build_with_is_called_so(config, manager, archives, build):
+    os.makedirs(archives)
+    path = os.path.join(archives, "alpha-1.0.tar.gz")
+    with tarfile.open(path, "w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("alpha-1.0/PKG-INFO"))
+    with pytest.raises(InvalidSourceDistribution, match=r"setup\.py"):
+        getattr(manager, build)(requirement_of(config, path))
+
+
+def test_build_requirements_that_are_not_to_be_had_are_an_error_of_the_build(config, manager, archives):
+    path = alpha(archives, "in-tree", build_requires=["not-to-be-had"])
+    with pytest.raises(BuildFailed, match="not-to-be-had"):
+        manager.get_binary_dist(requirement_of(config, path))
+
+
+def test_with_required_hashes_nothing_is_taken_that_other_machines_built(config, manager, archives, monkeypatch):
+    pytest.importorskip("boto3")
+    config.s3_cache_bucket = "bucket"
+    monkeypatch.setenv("PIP_REQUIRE_HASHES", "1")
+    with pytest.raises(BuildFailed, match="hashes are required") as caught:
+        manager.get_binary_dist(requirement_of(config, alpha(archives, "in-tree")))
+    assert isinstance(caught.value.__cause__, Unsupported)
+
+
+def test_a_data_directory_of_others_is_not_used(config, manager, archives, tmp_path):
+    config.data_directory = str(tmp_path / "data")
+    os.mkdir(config.data_directory)
+    os.chmod(config.data_directory, 0o777)
+    with pytest.raises(DataDirectoryError, match="others may write"):
+        manager.get_binary_dist(requirement_of(config, alpha(archives, "in-tree")))
