@@ -361,6 +361,10 @@ class Engine:
                 raise
             except Ended:
                 raise Unsupported("The run has ended") from None
+            except Exception as error:
+                message = "pip-accel itself failed ({kind}: {error})"
+                pass_.failure = Unsupported(message, kind=type(error).__name__, error=error)
+                raise pass_.failure from error
 
     def _prepare(self, pass_: _Pass, source: str, directory: str) -> str:
         from pip_accel._plan.planning import Direct
@@ -603,6 +607,8 @@ def _write_metadata(metadata: bytes, directory: str) -> str:
 
     headers = read_headers(metadata)
     dist_info = f"{re.sub('[-_.]+', '_', headers.get('name', ''))}-{headers.get('version', '')}.dist-info"
+    if not re.fullmatch(r"[\w.!+-]+", dist_info):
+        raise Unsupported("{name} is no name of a distribution and its version", name=dist_info)
     _fs.write_file(os.path.join(directory, dist_info, "METADATA"), metadata)
     return dist_info
 

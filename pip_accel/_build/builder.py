@@ -16,7 +16,7 @@ from pip_accel._build.hooks import Backend
 from pip_accel._build.key import identify_compiler, key_digest, make_key
 from pip_accel._build.recipe import Recipe
 from pip_accel._build.source import BuildSystem, link_eggs, named_variables, read_build_system, static_metadata, unpack_sdist
-from pip_accel._build.transform import read_dumb, with_digests
+from pip_accel._build.transform import read_dumb
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._process import pause, run
 from pip_accel._progress import keep_output
@@ -358,21 +358,23 @@ class Builder:
         said: list[str],
     ) -> str:
         plain = task.system.legacy and task.pin.archive.sha256 and not buildable.cache_key["config-settings"]
-        if plain and not _mentions_wheels(task.source):
+        if plain and not _asks_for_commands(task.source):
             for command in ("bdist_dumb", "bdist"):
                 try:
-                    contents = self._build_dumb(task, command, environment.target.python, environ)
+                    contents = self._build_dumb(task, command, environment.target.python, environ, said)
                     return self._write(contents, task, buildable)
                 except PipAcceleratorError as error:
                     # It may well build as a wheel, which is what pip would have installed. If not, that error is the one.
-                    said.append(str(error.context.get("output", error)) + "\n")
+                    said.append(f"{error}\n")
         output = os.path.join(task.work, "wheel")
         os.makedirs(output)
         contents, opened = read_wheel(backend.wheel(output, task.metadata))
         with opened:
             return self._write(contents, task, buildable)
 
-    def _build_dumb(self, task: _Task, words: str, python: str, environ: Mapping[str, str]) -> Contents:
+    def _build_dumb(
+        self, task: _Task, words: str, python: str, environ: Mapping[str, str], said: list[str]
+    ) -> Contents:
         """Build a project that has only a ``setup.py`` with ``bdist_dumb`` or ``bdist``."""
         payload, metadata = os.path.join(task.work, words), os.path.join(task.work, f"{words}-info")
         os.makedirs(payload)
@@ -380,8 +382,9 @@ class Builder:
         driver = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_setup_driver.py")
         command = [python, driver, payload, metadata, words]
         answer = run(command, cwd=task.source, env=environ, merge=True)
+        said.append(answer.output)
         if answer.status != 0:
-            raise BuildFailed("{label} could not be built by {words}", label=task.label, words=words, output=answer.output)
+            raise BuildFailed("{label} could not be built by {words}", label=task.label, words=words)
         files = os.listdir(payload)
         if len(files) != 1:
             message = "{words} of {label} left {count} files"
@@ -401,7 +404,7 @@ class Builder:
         path = os.path.join(task.work, "result.tar.gz")
         with open(path, "wb") as stream:
             write_bdist(
-                with_digests(contents),
+                contents,
                 stream,
                 key=dict(key),
                 key_digest=key_digest(key),
@@ -422,7 +425,8 @@ class _Task(NamedTuple):
     label: str
 
 
-def _mentions_wheels(source: str) -> bool:
-    """Whether a setup script has something to do with the building of wheels that bdist_dumb would not do."""
+def _asks_for_commands(source: str) -> bool:
+    """Whether a setup script may do something else for bdist_dumb than for the wheel that pip builds."""
     with open(os.path.join(source, "setup.py"), "rb") as stream:
-        return b"bdist_wheel" in stream.read()
+        script = stream.read()
+    return b"bdist" in script or b"sys.argv" in script

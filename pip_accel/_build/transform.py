@@ -25,7 +25,7 @@ from pip_accel._install.scripts import split_hashbang
 from pip_accel._values import Launcher, Row
 from pip_accel.exceptions import BinaryDistributionError, UnsafeArchive
 
-__all__ = ["read_dumb", "read_foreign", "with_digests"]
+__all__ = ["read_dumb", "read_foreign"]
 
 #: Where Pythons keep modules and headers below their prefix; some PyPys have ``site-packages`` right there.
 _MODULES = re.compile(r"(?:(lib|lib64)/(?:python|pypy)[\d.]*t?/)?(?:site|dist)-packages/(.+)", re.DOTALL)
@@ -39,12 +39,6 @@ class _File(NamedTuple):
     name: str  #: normalised
     executable: bool
     data: bytes
-
-
-def with_digests(contents: Contents) -> Contents:
-    """Give every entry the digest of what it holds, as a RECORD written right now would have it."""
-    entries = (entry._replace(digest=record_digest(entry.data), size=None) for entry in contents.entries)
-    return contents._replace(entries=entries)
 
 
 def read_dumb(payload: str, metadata: str) -> Contents:

@@ -9,8 +9,8 @@ import tarfile
 
 import pytest
 
-from pip_accel._archives import Contents, Entry, record_digest
-from pip_accel._build.transform import read_dumb, read_foreign, with_digests
+from pip_accel._archives import record_digest
+from pip_accel._build.transform import read_dumb, read_foreign
 from pip_accel._values import Launcher
 from pip_accel.exceptions import BinaryDistributionError
 
@@ -183,18 +183,6 @@ def test_a_payload_that_cannot_be_read_is_named(tmp_path, content):
     payload.write_bytes(content)
     with pytest.raises(BinaryDistributionError, match=r"payload\.tar"):
         list(read_foreign(str(payload), "/usr"))
-
-
-def test_every_entry_gets_the_digest_of_what_it_holds():
-    entries = [
-        Entry("purelib", "a.py", False, False, "", b"a"),
-        Entry("purelib", "b.py", False, False, "sha256=x", b"b", "7"),
-    ]
-    contents = with_digests(Contents("alpha", "1.0", "purelib", "alpha-1.0.dist-info", (), entries))
-    assert [(each.digest, each.size) for each in contents.entries] == [
-        (record_digest(b"a"), None),
-        (record_digest(b"b"), None),
-    ]
 
 
 # Tarballs that were made for one prefix
