@@ -418,15 +418,19 @@ class Engine:
                 metadata = prepared.read_metadata()
                 index.set_tree_metadata(digest, project, metadata, prepared.facts)
             self._prepared[digest] = metadata, prepared
-        return self._prepared[digest]
+        metadata, prepared = self._prepared[digest]
+        # No two builds share a tree.
+        return metadata, prepared if prepared.source == source else prepared._replace(source=source, metadata=None)
 
     def _begin_early(self, pass_: _Pass, metadata: bytes, prepared: Prepared) -> None:
         """Begin to build what pip will install in any case, if the archive is found that it has fetched for that."""
         from pip_accel._plan.planning import parse_metadata
 
-        archive = _find_archive(pass_.place, *_name_and_version(metadata))
-        if archive is not None:
+        path = _find_archive(pass_.place, *_name_and_version(metadata))
+        if path is not None:
             name, version, _ = parse_metadata(metadata)
+            # Where it will lie in the index, as what is known of its build lies beside it.
+            archive = self.resources.index.locate(_fs.hash_file(path), os.path.basename(path))
             self._begin(Pin(name, version, archive, False, ""), prepared)
 
     def metadata(self, archive: Archive, pass_: _Pass | None) -> bytes:
@@ -613,12 +617,12 @@ def _write_metadata(metadata: bytes, directory: str) -> str:
     return dist_info
 
 
-def _find_archive(place: str, name: str, version: str) -> Archive | None:
-    """Find the archive that pip has fetched, among its temporary files."""
+def _find_archive(place: str, name: str, version: str) -> str | None:
+    """Find the archive that pip has fetched, among its temporary files; give its path."""
     for directory in os.scandir(place):
         if not directory.is_dir(follow_symlinks=False):
             continue
         for entry in os.scandir(directory.path):
             if entry.is_file(follow_symlinks=False) and name_and_version(entry.name) == (name, version):
-                return Archive(entry.path, entry.name, _fs.hash_file(entry.path))
+                return entry.path
     return None

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.lib.environments import Environment, make_environment
+from tests.lib.environments import Environment, make_environment, setuptools_wheel
 from tests.lib.index import IndexServer
 from tests.lib.runs import Run, installed, run_pip_accel
 
@@ -52,6 +52,12 @@ class Bench:
         variables = {"PIP_INDEX_URL": self.index.url, **options}
         run = run_pip_accel(["install", *words], environment, self.data, **variables)
         return Result(run, environment, list(self.index.requests), Counter(self.index.downloads))
+
+
+@pytest.fixture(scope="session")
+def setuptools():
+    """Path of a wheel of setuptools."""
+    return setuptools_wheel()
 
 
 @pytest.fixture

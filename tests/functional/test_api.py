@@ -24,7 +24,7 @@ from pip_accel.exceptions import (
 )
 from pip_accel.req import Requirement, TransactionalUpdate
 from tests.lib.archives import make_sdist
-from tests.lib.environments import MACHINE_ENVIRON, cache_directory, clean_environ, make_environment
+from tests.lib.environments import clean_environ, make_environment, setuptools_wheel
 from tests.lib.judge import compare_trees, drop_permitted
 from tests.lib.runs import PIP, installed, run_pip
 
@@ -40,11 +40,7 @@ POINTS = "[console_scripts]\nalpha-main = alpha:main\n"
 @pytest.fixture
 def setuptools(index):
     """Has the index offer setuptools."""
-    wheels = cache_directory("setuptools")
-    if not os.listdir(wheels):
-        command = [*PIP, "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", wheels, "setuptools"]
-        subprocess.run(command, check=True, env=MACHINE_ENVIRON, stderr=subprocess.DEVNULL)
-    index.add(os.path.join(wheels, sorted(os.listdir(wheels))[-1]))
+    index.add(setuptools_wheel())
 
 
 @pytest.fixture(scope="module")

@@ -18,20 +18,9 @@ import pytest
 from pip_accel._build.source import unpack_sdist
 from pip_accel._build.transform import read_dumb
 from tests.lib.archives import make_sdist, make_wheel
-from tests.lib.environments import MACHINE_ENVIRON, clean_environ
-from tests.lib.frozen import cache_directory
+from tests.lib.environments import clean_environ
 from tests.lib.judge import compare
-from tests.lib.runs import CHECKOUT, PIP, PIP_ACCEL, installed, run_pip_accel, summary
-
-
-@pytest.fixture(scope="session")
-def setuptools():
-    """Path of a wheel of setuptools."""
-    wheels = cache_directory("setuptools")
-    if not os.path.isdir(wheels) or not os.listdir(wheels):
-        command = [*PIP, "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", wheels, "setuptools"]
-        subprocess.run(command, check=True, env=MACHINE_ENVIRON, stderr=subprocess.DEVNULL)
-    return os.path.join(wheels, sorted(os.listdir(wheels))[-1])
+from tests.lib.runs import CHECKOUT, PIP_ACCEL, installed, run_pip_accel, summary
 
 
 def setup_script(arguments, before="", after=""):

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.lib.archives import make_sdist, make_wheel
-from tests.lib.environments import MACHINE_ENVIRON, cache_directory, clean_environ, make_environment
+from tests.lib.environments import clean_environ, make_environment, setuptools_wheel
 from tests.lib.index import IndexServer
 from tests.lib.runs import CHECKOUT, PIP, PIP_ACCEL, installed, run_pip, run_pip_accel
 from tests.lib.trees import snapshot
@@ -294,10 +294,7 @@ def test_a_build_that_fails_shows_what_it_said(place, name, said):
 @pytest.mark.index
 @pytest.mark.parametrize("backend", ["setup.py", "setuptools"])
 def test_a_setup_script_that_fails_shows_what_it_said(place, tmp_path, backend):
-    wheels = cache_directory("setuptools")
-    if not os.listdir(wheels):
-        command = [*PIP, "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", wheels, "setuptools"]
-        subprocess.run(command, env=MACHINE_ENVIRON, check=True)
+    wheels = os.path.dirname(setuptools_wheel())
     sdists = str(tmp_path / "sdists")
     make_sdist(sdists, "legacy", "1.0", backend=backend, fail=True)
     run = place.fail("install", "beta", "legacy", PIP_FIND_LINKS=f"{sdists} {wheels}")

@@ -7,9 +7,22 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-__all__ = ["MACHINE_ENVIRON", "Environment", "cache_directory", "clean_environ", "make_environment", "temporary_home"]
+from pip_accel._fs import lock_file
+
+__all__ = [
+    "MACHINE_ENVIRON",
+    "Environment",
+    "cache_directory",
+    "clean_environ",
+    "fetching",
+    "make_environment",
+    "setuptools_wheel",
+    "temporary_home",
+]
 
 #: The process environment as it was before any test changed it: what may contact the package index runs with it.
 MACHINE_ENVIRON = dict(os.environ)
@@ -100,10 +113,30 @@ def cache_directory(name: str) -> str:
     return directory
 
 
+def setuptools_wheel() -> str:
+    """Path of a wheel of setuptools, the newest when it was fetched."""
+    directory = _fetch_wheel("setuptools", "setuptools")
+    return os.path.join(directory, sorted(os.listdir(directory))[-1])
+
+
+@contextmanager
+def fetching(name: str) -> Iterator[None]:
+    """Keeps other processes that run tests from fetching the same at the same time."""
+    with lock_file(os.path.join(cache_directory("locks"), name)):
+        yield
+
+
 def _pip_wheels(version: str) -> str:
-    """A directory with the wheel of this pip, fetched with the machine's own settings if it is not there yet."""
-    directory = os.path.join(cache_directory("pips"), version)
-    if not glob.glob(os.path.join(glob.escape(directory), "*.whl")):
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-        subprocess.run([*command, "--dest", directory, f"pip=={version}"], env=MACHINE_ENVIRON, check=True)
+    """A directory with the wheel of this pip."""
+    return _fetch_wheel(os.path.join("pips", version), f"pip=={version}")
+
+
+def _fetch_wheel(name: str, requirement: str) -> str:
+    """A directory with a wheel, fetched with the machine's own settings if it is not there yet."""
+    directory = cache_directory(name)
+    with fetching(requirement):
+        if not os.listdir(directory):
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+            command += ["--dest", directory, requirement]
+            subprocess.run(command, env=MACHINE_ENVIRON, check=True, stderr=subprocess.DEVNULL)
     return directory

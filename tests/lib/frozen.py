@@ -17,7 +17,7 @@ import tarfile
 import tempfile
 import zipfile
 
-from tests.lib.environments import MACHINE_ENVIRON, cache_directory, clean_environ
+from tests.lib.environments import MACHINE_ENVIRON, cache_directory, clean_environ, fetching
 
 __all__ = ["frozen_index", "read_build_requires"]
 
@@ -42,12 +42,12 @@ def frozen_index(requirements: str, cache: str | None = None, python: str = sys.
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
     version = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     final = os.path.join(cache, f"{digest}-{version}")
-    if not os.path.isdir(final):
-        os.makedirs(cache, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="freezing-", dir=cache) as scratch:
-            staged = os.path.join(scratch, "archives")
-            _fill(requirements, staged, scratch, python)
-            if not os.path.isdir(final):
+    os.makedirs(cache, exist_ok=True)
+    with fetching(os.path.basename(final)):
+        if not os.path.isdir(final):
+            with tempfile.TemporaryDirectory(prefix="freezing-", dir=cache) as scratch:
+                staged = os.path.join(scratch, "archives")
+                _fill(requirements, staged, scratch, python)
                 os.rename(staged, final)
     return final
 

@@ -282,7 +282,7 @@ def test_when_it_is_left_nothing_goes_on(error, tmp_path):
     assert processes(tmp_path) == []
     assert sorted(ended) == ["one", "two"]
     assert not markers[2].exists()
-    wait_until(lambda: threading.active_count() == threads)
+    wait_until(lambda: threading.active_count() <= threads)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -317,7 +317,7 @@ def test_when_it_is_left_no_build_backend_is_answered_any_more(tmp_path, monkeyp
     client.join(10)
     assert processes(tmp_path) == []
     assert [json.loads(answer) for answer in answers] == [{"error": "The run has ended"}]
-    wait_until(lambda: threading.active_count() == threads)
+    wait_until(lambda: threading.active_count() <= threads)
 
 
 def wait_until(condition, seconds=10.0):
@@ -345,7 +345,6 @@ def test_the_metadata_directory_has_the_version_as_it_is_spelled(name, version, 
     assert (tmp_path / expected / "METADATA").read_bytes() == metadata
 
 
-@pytest.mark.xfail(reason="name and version of an archive are a path as they come", strict=True)
 @pytest.mark.parametrize(
     ("name", "version"), [("alpha", "1/../../out"), ("alpha", "1.0/in"), ("in/alpha", "1.0"), ("alpha", "1.0\\in")]
 )

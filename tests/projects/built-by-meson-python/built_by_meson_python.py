@@ -1,0 +1,1 @@
+import _meson_native

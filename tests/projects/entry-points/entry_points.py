@@ -1,0 +1,6 @@
+def main():
+    print('entry point')
+
+
+class Main:
+    run = staticmethod(main)

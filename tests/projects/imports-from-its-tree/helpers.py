@@ -1,0 +1,1 @@
+DESCRIPTION = "from a helper"
