@@ -38,7 +38,7 @@ setup(
     ],
     extras_require={
         "s3": ["boto3"],
-        "test": ["pytest"],
+        "test": ["pytest", "pytest-xdist"],
         "lint": ["mypy", "ruff"],
         "docs": ["sphinx"],
     },

@@ -22,6 +22,7 @@ __all__ = [
     "make_directory",
     "publish",
     "read_text",
+    "remove_free_locks",
     "remove_tree",
     "replacing",
     "try_lock",
@@ -178,26 +179,72 @@ def try_lock(path: str, *, shared: bool = False) -> int | None:
 
 
 @contextmanager
-def lock_file(path: str, *, shared: bool = False, pause: Callable[[float], None] | None = None) -> Iterator[None]:
+def lock_file(
+    path: str, *, shared: bool = False, pause: Callable[[float], None] | None = None, passing: bool = False
+) -> Iterator[None]:
     """Hold the lock of a file, waiting for it as long as it takes. It ends with the process, however that ends.
 
     :param pause: waits for some seconds, or raises what ends the waiting; for threads, which no signal reaches.
+    :param passing: the file goes when it is not needed any more; whoever waited for it then makes it anew.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+        try:
+            _wait_for(handle, shared, pause)
+            if passing and not _is_file(handle, path):
+                continue
+            try:
+                yield
+            finally:
+                if passing:
+                    _unlink_if_there(path)
+            return
+        finally:
+            os.close(handle)
+
+
+def remove_free_locks(directory: str) -> None:
+    """Remove the files of passing locks that nobody holds: their holders were killed."""
     try:
-        if fcntl is not None:
-            operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-            while True:
-                try:
-                    fcntl.flock(handle, operation | (fcntl.LOCK_NB if pause is not None else 0))
-                except BlockingIOError:
-                    assert pause is not None
-                    pause(_PERIOD)
-                    continue
-                except OSError as error:
-                    if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
-                        raise
-                break
-        yield
-    finally:
-        os.close(handle)
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return
+    for name in names:
+        path = os.path.join(directory, name)
+        handle = try_lock(path)
+        if handle is not None:
+            if _is_file(handle, path):
+                _unlink_if_there(path)
+            os.close(handle)
+
+
+def _wait_for(handle: int, shared: bool, pause: Callable[[float], None] | None) -> None:
+    if fcntl is None:
+        return
+    operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    while True:
+        try:
+            fcntl.flock(handle, operation | (fcntl.LOCK_NB if pause is not None else 0))
+        except BlockingIOError:
+            assert pause is not None
+            pause(_PERIOD)
+            continue
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
+                raise
+        return
+
+
+def _is_file(handle: int, path: str) -> bool:
+    """Whether a name still stands for an open file."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _unlink_if_there(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:  # Windows does not remove what is open
+        pass

@@ -183,6 +183,7 @@ def _sweep(root: str) -> None:
             end_strays(entry.path)
             _remove(entry.path)
             os.close(handle)
+            _fs.remove_free_locks(os.path.join(os.path.dirname(root), "locks"))
 
 
 def is_older(pip: str, than: tuple[int, int]) -> bool:

@@ -298,7 +298,8 @@ class Builder:
             self._resources.index.set_build_facts(pin.archive, facts)
             locks = self._resources.place("locks")
             _fs.make_directory(locks)
-            with _fs.lock_file(os.path.join(locks, key_digest(buildable.cache_key)), pause=pause):
+            lock = os.path.join(locks, key_digest(buildable.cache_key))
+            with _fs.lock_file(lock, pause=pause, passing=True):
                 found = self._find(buildable)
                 if found is not None:
                     return found

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import pytest
@@ -287,3 +288,49 @@ def test_a_file_system_without_locks_does_without(tmp_path, monkeypatch, code):
         handle = try_lock(str(tmp_path / "lock"))
     assert handle is not None
     os.close(handle)
+
+
+def test_a_passing_lock_leaves_no_file(tmp_path):
+    path = tmp_path / "lock"
+    with _fs.lock_file(str(path), passing=True):
+        assert path.exists()
+    assert not path.exists()
+
+
+def test_a_passing_lock_that_went_while_it_was_waited_for_is_made_anew(tmp_path):
+    """Two holders at once would be what it is there to prevent."""
+    path, held, seen = str(tmp_path / "lock"), threading.Event(), []
+
+    def work(number):
+        with _fs.lock_file(path, pause=time.sleep, passing=True):
+            assert not held.is_set()
+            held.set()
+            time.sleep(0.02)
+            seen.append(number)
+            held.clear()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(seen) == list(range(8))
+    assert not os.path.exists(path)
+
+
+def test_waiting_for_a_lock_ends_when_it_is_to_end(tmp_path):
+    path = str(tmp_path / "lock")
+
+    def pause(seconds):
+        raise KeyError("enough")
+
+    with _fs.lock_file(path), pytest.raises(KeyError, match="enough"), _fs.lock_file(path, pause=pause):
+        pass
+
+
+def test_only_locks_that_nobody_holds_are_removed(tmp_path):
+    (tmp_path / "free").touch()
+    with _fs.lock_file(str(tmp_path / "held")):
+        _fs.remove_free_locks(str(tmp_path))
+        assert os.listdir(tmp_path) == ["held"]
+    _fs.remove_free_locks(str(tmp_path / "nowhere"))
