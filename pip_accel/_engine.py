@@ -18,7 +18,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from pip_accel import _fs
 from pip_accel._index import ViewSettings, digest_of, name_and_version
-from pip_accel._install.link import find_damage
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._process import Ended, Workers, results
 from pip_accel._values import Archive, Pin, Tree
@@ -503,18 +502,14 @@ class Engine:
         found: dict[str, Tree] = {}
         missing: dict[str, Archive] = {}
         for archive in archives:
-            tree = (self._passing_store if archive.sha256 in passing else store).find(archive.sha256)
-            if tree is not None:
-                damage = find_damage(tree)
-                if damage is not None:
-                    edited = f"{damage.path} was edited in some environment"
-                    self._say(f"{tree.name} {tree.version} is unpacked anew: {edited}")
-                    store.discard(archive.sha256)
-                    tree = None
+            tree = (self._passing_store if archive.sha256 in passing else store).find_sound(archive.sha256)
             if tree is not None:
                 found[archive.sha256] = tree
             else:
                 missing[archive.sha256] = archive
+        while store.edited:
+            label, path = store.edited.pop()
+            self._say(f"{label} is unpacked anew: {path} was edited in some environment")
         for archive in missing.values():
             if archive.filename.endswith(".whl"):
                 self.resources.index.check(archive)
@@ -541,7 +536,7 @@ class Engine:
         """Build, and unpack the result into the store at once."""
         archive = self._build(pin, prepared)
         store = self.resources.store if pin.archive.sha256 else self._passing_store
-        if not store.has(archive.sha256):
+        if store.find_sound(archive.sha256) is None:
             store.add([archive])
         return archive
 

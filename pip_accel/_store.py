@@ -41,6 +41,8 @@ class Store:
         self.umask = umask
         self.jobs = jobs
         self.added = False  #: whether this run added a tree
+        self.edited: list[tuple[str, str]] = []  #: trees that somebody had edited: name and version, and the file
+        self._sound: dict[str, Tree] = {}
         byte_code = f"{target.cache_tag}-{target.magic}" + ("-hash" if by_hash else "")
         self._suffix = f"-{umask:03o}-{byte_code}"
 
@@ -74,6 +76,21 @@ class Store:
         except (ValueError, KeyError, TypeError):  # a manifest that a full disk cut short, or another hand
             self.discard(sha256)
             return None
+
+    def find_sound(self, sha256: str) -> Tree | None:
+        """Give the tree of an archive if it is there and nobody has edited it; looked at once. An edited one goes."""
+        from pip_accel._install.link import find_damage
+
+        tree = self._sound.get(sha256) or self.find(sha256)
+        if tree is None or sha256 in self._sound:
+            return tree
+        damage = find_damage(tree)
+        if damage is not None:
+            self.edited.append((f"{tree.name} {tree.version}", damage.path))
+            self.discard(sha256)
+            return None
+        self._sound[sha256] = tree
+        return tree
 
     def discard(self, sha256: str) -> None:
         """Take a tree away, so that it is unpacked anew."""

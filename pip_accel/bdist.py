@@ -538,17 +538,14 @@ def _unpack(contents: Contents, resources: Resources) -> Tree:
     """Give the tree of contents: it lies in the store, under a digest over all that they are."""
     import hashlib
 
-    from pip_accel._install.link import find_damage
-
     entries = list(contents.entries)
     rows = [(each.scheme, each.path, each.executable, each.script, each.digest) for each in entries]
     text = json.dumps([contents.name, contents.version, contents.lib, contents.dist_info, rows])
     digest = hashlib.sha256(text.encode()).hexdigest()
     store = resources.store
-    tree = store.find(digest)
-    if tree is not None and find_damage(tree) is None:
+    tree = store.find_sound(digest)
+    if tree is not None:
         return tree
-    store.discard(digest)
     path = os.path.join(resources.directory("members"), "members.tar.gz")
     _write(contents._replace(entries=entries), path, resources.config, resources.target)
     return store.add([Archive(path, os.path.basename(path), digest)])[0]

@@ -247,7 +247,7 @@ class Builder:
         for path in self._caches.candidates(buildable):
             archive = Archive(path, os.path.basename(path), _fs.hash_file(path))
             # What lies in the store was checked when it was unpacked.
-            if self._resources.store.has(archive.sha256) or is_whole(path):
+            if self._resources.store.find_sound(archive.sha256) is not None or is_whole(path):
                 return archive
         return None
 

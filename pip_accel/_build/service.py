@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import socketserver
+import socket
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from pip_accel.exceptions import PipAcceleratorError
 
@@ -27,35 +26,48 @@ class MetadataService:
     """
 
     def __init__(self, path: str, answer: Callable[[str, str, str], str]) -> None:
-        class Handler(socketserver.StreamRequestHandler):
-            def handle(self) -> None:
-                try:
-                    question = json.loads(self.rfile.readline())
-                except ValueError:  # whoever asked is gone
-                    return
-                try:
-                    said = {"name": answer(question["pass"], question["source"], question["directory"])}
-                except PipAcceleratorError as error:
-                    said = {"error": str(error)}
-                except Exception as error:
-                    said = {"error": f"pip-accel itself failed ({type(error).__name__}: {error})"}
-                try:
-                    self.wfile.write(json.dumps(said).encode() + b"\n")
-                except OSError:
-                    pass
-
-        class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-            daemon_threads = False  # whoever closes waits for them
-            block_on_close = True
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                """Say nothing: a run that is ended ends these threads, too."""
-
         self.path = path
-        self._server = Server(path, Handler)
+        self._answer = answer
+        self._closing = False
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(path)
         os.chmod(path, 0o600)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
+        self._socket.listen()
+        self._threads: list[threading.Thread] = []
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        while True:
+            connection, _ = self._socket.accept()
+            if self._closing:
+                connection.close()
+                return
+            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            with connection, connection.makefile("rw", encoding="utf-8") as stream:
+                said = self._reply(stream.readline())
+                if said is not None:
+                    stream.write(json.dumps(said) + "\n")
+        except (OSError, UnicodeDecodeError):  # whoever asked is gone, or is not who should ask
+            pass
+
+    def _reply(self, line: str) -> dict[str, str] | None:
+        try:
+            question = json.loads(line)
+            words = question["pass"], question["source"], question["directory"]
+        except (ValueError, KeyError, TypeError):
+            return None
+        try:
+            return {"name": self._answer(*words)}
+        except PipAcceleratorError as error:
+            return {"error": str(error)}
+        except Exception as error:
+            return {"error": f"pip-accel itself failed ({type(error).__name__}: {error})"}
 
     def variables(self, number: str, environ: dict[str, str]) -> dict[str, str]:
         """Give the environment in which pip asks here, as a numbered pass."""
@@ -69,6 +81,10 @@ class MetadataService:
 
     def close(self) -> None:
         """Stop listening; gives back when no answer is worked on any more."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._closing = True
+        with socket.socket(socket.AF_UNIX) as last:  # wakes the listener
+            last.connect(self.path)
+        self._listener.join()
+        self._socket.close()
+        for thread in self._threads:
+            thread.join()

@@ -371,3 +371,19 @@ def test_with_required_hashes_nothing_is_taken_that_others_built(bench, archives
     result = bench.install("-r", str(requirements), **shared)
     assert result.installed == {"odd": "1.0"}
     assert bool(result.run.summary) is not bool(bucket)  # pip did it, or we did
+
+
+def test_what_another_release_left_in_cache_and_store_is_built_again(bench, archives):
+    bench.index.add(make_sdist(archives, "odd", "1.0"))
+    bench.install("odd")
+    for where, _, names in os.walk(bench.data):
+        for name in names:
+            path = os.path.join(where, name)
+            if name == "manifest.json":
+                with open(path, "w", encoding="utf-8") as stream:
+                    stream.write("{}")
+            elif "binaries" in where:
+                os.truncate(path, os.path.getsize(path) - 8)
+    result = bench.install("odd")
+    assert result.installed == {"odd": "1.0"}
+    assert "built odd 1.0" in result.run.summary
