@@ -25,6 +25,7 @@ __all__ = [
     "remove_free_locks",
     "remove_tree",
     "replacing",
+    "staging",
     "try_lock",
     "unique_name",
     "write_file",
@@ -34,9 +35,31 @@ __all__ = [
 _PERIOD = 0.05  # seconds between two looks at a lock
 
 
+_stage: tuple[str, str] | None = None  # a root, and where what comes below it is written first
+
+
+@contextmanager
+def staging(root: str, directory: str) -> Iterator[None]:
+    """Have what comes below a root written in a directory first, which somebody removes if we are killed."""
+    global _stage
+    before, _stage = _stage, (os.path.join(root, ""), directory)
+    try:
+        yield
+    finally:
+        _stage = before
+
+
 def unique_name(path: str) -> str:
-    """Give a name beside ``path`` that no other process, host or container uses."""
-    return f"{path}.{os.getpid()}-{os.urandom(6).hex()}.tmp"
+    """Give a name on the file system of ``path``, whose directory is there, that no process, host or container uses."""
+    name = f"{os.path.basename(path)[-200:]}.{os.getpid()}-{os.urandom(6).hex()}.tmp"
+    directory = os.path.dirname(path)
+    if _stage is not None and path.startswith(_stage[0]):
+        try:
+            if os.stat(directory).st_dev == os.stat(_stage[1]).st_dev:
+                directory = _stage[1]
+        except OSError:
+            pass
+    return os.path.join(directory, name)
 
 
 def make_directory(path: str) -> None:
@@ -57,13 +80,11 @@ def replacing(path: str, *, mode: int = 0o644) -> Iterator[BinaryIO]:
 
     Readers see the old content or the new one. Missing directories are made.
     """
-    temporary = unique_name(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    try:
-        handle = os.open(temporary, flags, mode)
-    except FileNotFoundError:
+    if not os.path.isdir(os.path.dirname(path)):
         make_directory(os.path.dirname(path))
-        handle = os.open(temporary, flags, mode)
+    temporary = unique_name(path)
+    handle = os.open(temporary, flags, mode)
     try:
         with os.fdopen(handle, "wb") as stream:
             yield stream

@@ -101,8 +101,8 @@ class LocalIndex:
         sha256 = _fs.hash_file(path)
         archive = self.locate(sha256, os.path.basename(path))
         if not os.path.exists(archive.path):
+            _fs.make_directory(os.path.dirname(archive.path))
             temporary = _fs.unique_name(archive.path)
-            _fs.make_directory(os.path.dirname(temporary))
             try:
                 shutil.move(path, temporary)
                 os.chmod(temporary, 0o644)

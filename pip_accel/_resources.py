@@ -148,7 +148,8 @@ def open_resources(
     os.rename(nascent, temporary)  # only now do other runs look for its lock
     resources = Resources(config, target, python, environ, temporary)
     try:
-        yield resources
+        with _fs.staging(config.data_directory, temporary):
+            yield resources
     finally:
         _remove(temporary)
         if holder is not None:

@@ -113,8 +113,8 @@ class Store:
         unpacked: list[Tree] = []
         try:
             for archive in archives:
+                _fs.make_directory(os.path.dirname(self._location(archive.sha256)))
                 location = _fs.unique_name(self._location(archive.sha256))
-                _fs.make_directory(os.path.dirname(location))
                 os.mkdir(location, 0o755)
                 staged.append(location)
                 unpacked.append(self._unpack(archive, location))

@@ -334,3 +334,29 @@ def test_only_locks_that_nobody_holds_are_removed(tmp_path):
         _fs.remove_free_locks(str(tmp_path))
         assert os.listdir(tmp_path) == ["held"]
     _fs.remove_free_locks(str(tmp_path / "nowhere"))
+
+
+def test_what_comes_below_a_root_is_written_in_its_stage_first(tmp_path):
+    root, stage = tmp_path / "root", tmp_path / "root" / "tmp"
+    stage.mkdir(parents=True)
+    with _fs.staging(str(root), str(stage)):
+        assert os.path.dirname(unique_name(str(root / "a"))) == str(stage)
+        assert os.path.dirname(unique_name(str(tmp_path / "a"))) == str(tmp_path)
+        with _fs.replacing(str(root / "deep" / "a")) as stream:
+            stream.write(b"x")
+            assert len(list(stage.iterdir())) == 1
+    assert (root / "deep" / "a").read_bytes() == b"x"
+    assert list(stage.iterdir()) == []
+    assert os.path.dirname(unique_name(str(root / "a"))) == str(root)
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="needs another file system")
+def test_what_lies_on_another_file_system_than_the_stage_is_written_beside(tmp_path):
+    if os.stat("/dev/shm").st_dev == os.stat(tmp_path).st_dev:
+        pytest.skip("the same file system")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        (tmp_path / "elsewhere").symlink_to(other)
+        with _fs.staging(str(tmp_path), str(tmp_path)):
+            path = str(tmp_path / "elsewhere" / "a")
+            assert os.path.dirname(unique_name(path)) == os.path.dirname(path)
+            _fs.write_file(path, "x")
