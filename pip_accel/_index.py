@@ -63,7 +63,7 @@ class Known(NamedTuple):
 
     clauses: frozenset[str]
     version: str  #: canonical
-    time: int  #: seconds since the epoch
+    time: float  #: seconds since the epoch
     roots: str  #: digest of the whole request where only the same request may rely on it, else empty
 
 
@@ -272,7 +272,7 @@ class LocalIndex:
                 found.append(archive)
         return found
 
-    def archives_learned(self, settings: ViewSettings, *, since: int) -> dict[str, list[Archive]]:
+    def archives_learned(self, settings: ViewSettings, *, since: float) -> dict[str, list[Archive]]:
         """Give the archives that won lately in the views of these settings, by project.
 
         :param since: seconds since the epoch.

@@ -44,7 +44,8 @@ class Resources:
         self.python = None if python is None else target.python
         self.environ = environ
         self.temporary = temporary
-        self.started = int(time.time())  #: seconds since the epoch
+        self.started = time.time()  #: seconds since the epoch, with their fractions
+        self.short_root: str | None = None  #: where short paths are to be had; ``None``: the usual place
         self.umask = _fs.current_umask()
         self.jobs = config.build_jobs or os.cpu_count() or 1
         self.index = LocalIndex(config.source_index, target_tag(target))
@@ -68,7 +69,7 @@ class Resources:
         """Make a temporary directory with a short path. It goes with the run, or with the next if that is killed."""
         import tempfile
 
-        path = tempfile.mkdtemp(prefix="pip-accel-")
+        path = tempfile.mkdtemp(prefix="pip-accel-", dir=self.short_root)
         with open(os.path.join(self.temporary, _ELSEWHERE), "a", encoding="utf-8") as stream:
             stream.write(path + "\n")
         return path

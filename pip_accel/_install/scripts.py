@@ -172,7 +172,8 @@ def learn_template(python: str, workdir: str) -> str:
     done = subprocess.run(
         [python, "-m", "pip", "install", "--quiet", *options.split(), "--prefix", prefix, wheel],
         cwd=workdir,  # which -m puts in front of sys.path
-        env={**os.environ, "PIP_CONFIG_FILE": os.devnull},  # --isolated leaves the machine's configuration in force
+        # --isolated leaves the machine's configuration in force.
+        env={**os.environ, "PIP_CONFIG_FILE": os.devnull, "TMPDIR": workdir},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -118,6 +118,8 @@ def resolve_locally(
         "PIP_FIND_LINKS": "file://" + pathname2url(page),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_EXISTS_ACTION": environ.get("PIP_EXISTS_ACTION") or "w",
+        # For what it tells an index of this machine, pip asks a dozen programs; here it speaks to none.
+        "PATH": "",
     }
     for name in ("NO_PROXY", "no_proxy", "PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL"):
         settings.pop(name, None)

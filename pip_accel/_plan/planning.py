@@ -88,7 +88,7 @@ class Plan(NamedTuple):
     pins: tuple[Pin, ...]  #: dependencies first
     output: str  #: what pip said on standard output
     errors: str  #: and on standard error
-    learned: int  #: when the oldest answer in it was learned, seconds since the epoch; 0 if no answer was needed
+    learned: float  #: when the oldest answer in it was learned, seconds since the epoch; 0 if no answer was needed
     online: bool  #: whether the index was asked
     lasting: bool  #: whether the answer holds beyond this run
     spellings: Mapping[str, str]  #: canonical names as pip spells them in its lines: as they were asked for first
@@ -124,7 +124,7 @@ def make_plan(
     if isinstance(report, Report):
         clauses = _clauses_of(pass_, report)
         if not _replaces_needlessly(pass_, report, clauses):
-            return _plan(pass_, report, by_url, learned=int(time.time()), online=True, lasting=lasting)
+            return _plan(pass_, report, by_url, learned=time.time(), online=True, lasting=lasting)
     plan = _from_view(pass_)
     if plan is not None:
         return plan._replace(online=True, lasting=lasting)
@@ -188,7 +188,7 @@ def _from_view(pass_: _Pass) -> Plan | None:
     if _replaces_needlessly(pass_, report, clauses):
         return None
     roots = roots_digest(question)
-    oldest = 0
+    oldest: float = 0
     for item in report.items:
         if item.direct is not None:
             continue
@@ -229,7 +229,7 @@ def _plan(
     report: Report,
     by_url: Mapping[str, Archive],
     *,
-    learned: int = 0,
+    learned: float = 0,
     online: bool = False,
     lasting: bool = True,
 ) -> Plan:
@@ -375,7 +375,7 @@ def _fetch(pass_: _Pass, say: Callable[[str], None]) -> tuple[list[Archive], boo
     clauses = _clauses(pass_, chosen)
     # With --prefer-binary a winner need not be the highest version, so it says nothing about other clauses.
     roots = roots_digest(question) if downloads.backtracked or question.view.prefer_binary else ""
-    now = int(time.time())
+    now = time.time()
     for name, (archive, fact) in arrived.items():
         known = Known(clauses[name], canonical_version(fact.version), now, roots)
         if downloads.complete:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import os
 import random
@@ -149,17 +148,8 @@ class Yard:
             if part == "binaries":
                 found += [path for path in paths if os.path.isfile(path) and not is_whole(path)]
             if part == "locks":
-                found += [path for path in paths if is_locked(path)]
+                found += paths
         return found
-
-
-def is_locked(path):
-    with open(path, "rb") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def holds_open(process, directory):

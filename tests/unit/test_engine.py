@@ -27,7 +27,8 @@ from pip_accel.exceptions import BuildFailed, PipAcceleratorError, Unsupported
 def engine(**variables):
     config = Config(load_configuration_files=False, load_environment_variables=False)
     resources = SimpleNamespace(
-        environ=variables, config=config, jobs=1, target=None, python=None, place=lambda *parts: "/nowhere"
+        environ=variables, config=config, jobs=1, target=None,
+        temporary=None, short_root=None, python=None, place=lambda *parts: "/nowhere"
     )
     return Engine(resources, Recipe(), None, {}, lambda text: None)
 
@@ -220,7 +221,7 @@ def test_a_directory_is_told_by_its_path():
 class Everything:
     """Stands in for a store that has everything."""
 
-    def has(self, sha256):
+    def find_sound(self, sha256):
         return True
 
 
