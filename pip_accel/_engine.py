@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Engine"]
 
 _PLAIN_CONSTRAINTS = (26, 2)  # from this pip on, $PIP_CONSTRAINT has no effect on builds
-_LONGEST_SOCKET = 100  # characters of its path
+_LONGEST_SOCKET = 100  # bytes of its path
 #: What the work of this thread is done for: sdists that wait to be built, and sets of build requirements to be planned.
 _Chain = tuple[str, ...]
 _PLANNING = "planning "
@@ -345,7 +345,7 @@ class Engine:
                 from pip_accel._build.service import MetadataService
 
                 directory = self.resources.temporary
-                if len(directory) > _LONGEST_SOCKET - 2:
+                if len(os.fsencode(directory)) > _LONGEST_SOCKET - 2:
                     directory = self.resources.short_directory()
                 self._service = MetadataService(os.path.join(directory, "s"), self._answer)
         inner = {**self._service.variables(number, dict(environ)), "TMPDIR": place}
@@ -464,7 +464,8 @@ class Engine:
     def _adopt(self, archive: Archive, prepared: Prepared) -> None:
         if prepared.dynamic is not None:
             self.resources.index.set_build_facts(archive, prepared.facts)
-        self._trees[archive.sha256] = prepared
+        if archive.sha256 not in self._begun:  # else it is built in that tree right now
+            self._trees[archive.sha256] = prepared
 
     def describe(self, direct: Direct) -> bytes:
         """Give the metadata of a requirement by path."""
@@ -516,8 +517,8 @@ class Engine:
                 found[archive.sha256] = tree
             else:
                 missing[archive.sha256] = archive
-        while store.edited:
-            label, path = store.edited.pop()
+        edited, store.edited = store.edited, []
+        for label, path in edited:
             self._say(f"{label} is unpacked anew: {path} was edited in some environment")
         for archive in missing.values():
             if archive.filename.endswith(".whl"):

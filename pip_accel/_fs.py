@@ -20,6 +20,7 @@ __all__ = [
     "hash_tree",
     "lock_file",
     "make_directory",
+    "move",
     "publish",
     "read_text",
     "remove_free_locks",
@@ -88,7 +89,7 @@ def replacing(path: str, *, mode: int = 0o644) -> Iterator[BinaryIO]:
     try:
         with os.fdopen(handle, "wb") as stream:
             yield stream
-        os.replace(temporary, path)
+        move(temporary, path)
     except BaseException:
         try:
             os.unlink(temporary)
@@ -130,7 +131,7 @@ def hash_tree(path: str) -> str:
     digest = hashlib.sha256()
     for directory, directories, names in os.walk(path):
         directories.sort()
-        for name in sorted(names):
+        for name in sorted((*names, *directories)):
             place = os.path.join(directory, name)
             link = os.path.islink(place)
             content = os.readlink(place) if link else hash_file(place) if os.path.isfile(place) else ""
@@ -138,11 +139,25 @@ def hash_tree(path: str) -> str:
     return digest.hexdigest()
 
 
+def move(temporary: str, path: str) -> None:
+    """Give what lies under a :func:`unique_name` its name, as a whole."""
+    try:
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # a bind mount below the root of the stage looks like the same file system
+            raise
+        import shutil
+
+        beside = os.path.join(os.path.dirname(path), os.path.basename(temporary))
+        shutil.move(temporary, beside)
+        os.replace(beside, path)
+
+
 def publish(staged: str, final: str) -> None:
     """Name a finished directory; if another process was first, its copy is as good as ours."""
     make_directory(os.path.dirname(final))
     try:
-        os.rename(staged, final)
+        move(staged, final)
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise

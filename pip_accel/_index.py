@@ -106,7 +106,7 @@ class LocalIndex:
             try:
                 shutil.move(path, temporary)
                 os.chmod(temporary, 0o644)
-                os.replace(temporary, archive.path)
+                _fs.move(temporary, archive.path)
             except BaseException:
                 if os.path.exists(temporary):
                     os.unlink(temporary)

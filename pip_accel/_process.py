@@ -98,6 +98,8 @@ def run(
     )
     for group in groups:
         group.running.add(process)
+    if any(group.ending for group in groups):  # whoever ends them may not have seen this one
+        _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
     try:
         output, errors = process.communicate(text)
     except BaseException:
@@ -210,7 +212,8 @@ def end_strays(place: str) -> None:
     """
     import re
 
-    sign = re.compile(rb"[=:]" + re.escape(os.fsencode(place)) + rb"[/:\0]")
+    # The variables that we set for every program: a shell in that directory has others with its name.
+    sign = re.compile(rb"(?:^|\0)(?:TMPDIR|VIRTUAL_ENV)=" + re.escape(os.fsencode(place)) + rb"[/\0]")
     try:
         processes = [int(name) for name in os.listdir("/proc") if name.isdigit()]
     except OSError:

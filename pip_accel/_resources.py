@@ -159,10 +159,14 @@ def open_resources(
 
 def _remove(temporary: str) -> None:
     """Remove the temporary directory of a run, and those that it has elsewhere."""
-    for path in (_fs.read_text(os.path.join(temporary, _ELSEWHERE)) or "").splitlines():
-        if os.path.basename(path).startswith("pip-accel-"):
-            _fs.remove_tree(path)
+    for path in _elsewhere(temporary):
+        _fs.remove_tree(path)
     _fs.remove_tree(temporary)
+
+
+def _elsewhere(temporary: str) -> list[str]:
+    paths = (_fs.read_text(os.path.join(temporary, _ELSEWHERE)) or "").splitlines()
+    return [path for path in paths if os.path.basename(path).startswith("pip-accel-")]
 
 
 def _sweep(root: str) -> None:
@@ -182,7 +186,8 @@ def _sweep(root: str) -> None:
             from pip_accel._process import end_strays
 
             # What the killed run had started may still write there.
-            end_strays(entry.path)
+            for path in (entry.path, *_elsewhere(entry.path)):
+                end_strays(path)
             _remove(entry.path)
             os.close(handle)
             _fs.remove_free_locks(os.path.join(os.path.dirname(root), "locks"))

@@ -98,8 +98,10 @@ class Store:
         aside = _fs.unique_name(location)
         try:
             os.rename(location, aside)
-        except OSError:
-            return
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                return
+            aside = location
         _fs.remove_tree(aside)
 
     def add(self, archives: Sequence[Archive]) -> list[Tree]:

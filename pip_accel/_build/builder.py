@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Builder", "Buildable", "Prepared"]
 
 
-_LONG = 64  # characters
+_LONG = 64  # bytes
 
 
 class Buildable(NamedTuple):
@@ -156,7 +156,7 @@ class Builder:
         """Lend an environment with the requirements that are known beforehand, and the variables for its programs."""
         resources = self._resources
         temporary = resources.directory("t")
-        if len(temporary) > _LONG:  # sockets have to fit into 108 characters, and builds make some there
+        if len(os.fsencode(temporary)) > _LONG:  # sockets have to fit into 108 characters, and builds make some there
             temporary = resources.short_directory()
         if not self._recipe.isolation:
             environ = {**resources.environ, "LC_ALL": "C.UTF-8", "TMPDIR": temporary}
@@ -261,7 +261,10 @@ class Builder:
         :raises BinaryDistributionError: it cannot be built; the build's whole output is in the context.
         """
         if pin.archive.sha256:
-            buildable = self.buildable(pin)
+            try:
+                buildable = self.buildable(pin)
+            except PipAcceleratorError:  # what was kept of its requirements may not hold any more: it is asked anew
+                buildable = None
             found = self._find(buildable) if buildable is not None else None
             if found is not None:
                 return found

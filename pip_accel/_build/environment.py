@@ -59,15 +59,16 @@ class Environments:
     def borrow(self, wanted: Iterable[str]) -> BuildEnvironment:
         """Give an environment with these archives and nothing else.
 
-        :param wanted: their digests.
+        :param wanted: their digests, in the order of installation.
         """
+        wanted = list(wanted)
         key = frozenset(wanted)
         with self._lock:
             idle = self._idle.get(key)
             if idle:
                 return idle.pop()
         environment = make_environment(self._place(), self._target, self._environ)
-        self.extend(environment, key)
+        self.extend(environment, wanted)
         return environment
 
     def extend(self, environment: BuildEnvironment, wanted: Iterable[str]) -> None:
@@ -81,7 +82,11 @@ class Environments:
 
     def give_back(self, environment: BuildEnvironment) -> None:
         """Take an environment back; one in which anything has changed goes."""
-        if _look_at(environment.target.prefix) != environment.state:
+        try:
+            changed = _look_at(environment.target.prefix) != environment.state
+        except OSError:  # somebody has closed a directory
+            changed = True
+        if changed:
             _fs.remove_tree(environment.target.prefix)
             return
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -58,11 +59,18 @@ def see_outside(target: Target) -> tuple[str, ...]:
     rows = []
     for name, found in sorted(find_installed(target).items()):
         record = _fs.read_text(os.path.join(found.metadata, "RECORD"))
-        direct = _fs.read_text(os.path.join(found.metadata, "direct_url.json")) or ""
-        if '"editable": true' in direct or record is None:
+        if record is None or _is_editable(_fs.read_text(os.path.join(found.metadata, "direct_url.json"))):
             return (os.urandom(16).hex(),)
         rows.append(f"{name}=={found.version} {digest_of(sorted(filter(_is_module, record.splitlines())))}")
     return tuple(rows)
+
+
+def _is_editable(direct: str | None) -> bool:
+    """Whether a ``direct_url.json`` is that of an editable installation (PEP 610), or cannot be understood."""
+    try:
+        return direct is not None and bool(json.loads(direct).get("dir_info", {}).get("editable"))
+    except (ValueError, AttributeError):
+        return True
 
 
 def _is_module(row: str) -> bool:

@@ -10,11 +10,14 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 from pip_accel.exceptions import PipAcceleratorError
 
 __all__ = ["MetadataService"]
+
+_MOMENT = 0.1  # seconds
 
 
 class MetadataService:
@@ -39,13 +42,21 @@ class MetadataService:
 
     def _listen(self) -> None:
         while True:
-            connection, _ = self._socket.accept()
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:  # too many files are open, perhaps
+                time.sleep(_MOMENT)
+                continue
             if self._closing:
                 connection.close()
                 return
             thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads: whoever asks sees that nobody answers
+                connection.close()
+            else:
+                self._threads.append(thread)
 
     def _serve(self, connection: socket.socket) -> None:
         try:
@@ -82,9 +93,14 @@ class MetadataService:
     def close(self) -> None:
         """Stop listening; gives back when no answer is worked on any more."""
         self._closing = True
-        with socket.socket(socket.AF_UNIX) as last:  # wakes the listener
-            last.connect(self.path)
-        self._listener.join()
+        try:
+            with socket.socket(socket.AF_UNIX) as last:  # wakes the listener
+                last.settimeout(_MOMENT)
+                last.connect(self.path)
+        except OSError:  # the socket's name is gone: the listener goes with the process
+            pass
+        else:
+            self._listener.join()
         self._socket.close()
         for thread in self._threads:
             thread.join()

@@ -148,7 +148,17 @@ def read_build_system(source: str) -> BuildSystem:
     backend = table.get("build-backend")
     if not isinstance(backend, str):
         return BuildSystem(tuple(requires) or _LEGACY_REQUIRES, _LEGACY_BACKEND, (), False)
-    return BuildSystem(tuple(requires), backend, tuple(table.get("backend-path", ())), False)
+    places = table.get("backend-path", [])
+    top = os.path.realpath(source)
+    if not isinstance(places, list) or not all(
+        isinstance(place, str) and f"{os.path.realpath(os.path.join(top, place))}{os.sep}".startswith(top + os.sep)
+        for place in places
+    ):
+        raise InvalidSourceDistribution(
+            "The backend-path in pyproject.toml of {source} has to be a list of directories in it.",
+            source=os.path.basename(source),
+        )
+    return BuildSystem(tuple(requires), backend, tuple(places), False)
 
 
 def _load_toml(path: str) -> dict[str, object]:

@@ -328,3 +328,11 @@ def test_without_setup_requires_nothing_is_linked(tmp_path):
     (tmp_path / "setup.py").write_text("setup()")
     link_eggs(str(tmp_path), str(tmp_path / "eggs"))
     assert os.listdir(tmp_path) == ["setup.py"]
+
+
+@pytest.mark.parametrize("place", ['".."', '["../elsewhere"]', '["/"]', "3", "[3]"])
+def test_a_backend_has_to_lie_in_its_own_tree(tmp_path, place):
+    text = f'[build-system]\nrequires = []\nbuild-backend = "b"\nbackend-path = {place}\n'
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(InvalidSourceDistribution, match="backend-path"):
+        read_build_system(str(tmp_path))

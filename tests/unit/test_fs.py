@@ -360,3 +360,32 @@ def test_what_lies_on_another_file_system_than_the_stage_is_written_beside(tmp_p
             path = str(tmp_path / "elsewhere" / "a")
             assert os.path.dirname(unique_name(path)) == os.path.dirname(path)
             _fs.write_file(path, "x")
+
+
+def test_what_cannot_be_renamed_into_place_is_copied_beside_first(tmp_path, monkeypatch):
+    """A bind mount has the device of its file system, and renaming into it fails all the same."""
+    stage, place = tmp_path / "stage", tmp_path / "place"
+    stage.mkdir()
+    place.mkdir()
+    rename = os.replace
+
+    def replace(source, target):
+        if os.path.dirname(source) != os.path.dirname(target):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    (stage / "a").write_text("x")
+    _fs.move(str(stage / "a"), str(place / "b"))
+    assert [(place / name).read_text() for name in os.listdir(place)] == ["x"]
+    assert os.listdir(place) == ["b"]
+
+
+def test_a_link_to_a_directory_counts_in_the_digest_of_a_tree(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    (tmp_path / "link").symlink_to("one")
+    before = _fs.hash_tree(str(tmp_path))
+    (tmp_path / "link").unlink()
+    (tmp_path / "link").symlink_to("two")
+    assert _fs.hash_tree(str(tmp_path)) != before
