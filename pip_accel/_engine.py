@@ -113,10 +113,6 @@ class Engine:
             self._workers.end()
         if self._service is not None:
             self._service.close()
-        if self.resources.short_root is not None:
-            import tempfile
-
-            tempfile.tempdir = self.resources.short_root
 
     @property
     def built(self) -> list[str]:
@@ -128,8 +124,6 @@ class Engine:
         """What builds sdists; made when there is one."""
         with self._lock:
             if self._builder is None:
-                import tempfile
-
                 from pip_accel._build.builder import Builder
                 from pip_accel._progress import QUIET
                 from pip_accel._resources import host_pip_version, is_older
@@ -141,9 +135,6 @@ class Engine:
                     self.resources.config,
                     on_failure=lambda name, error: self._say(f"The cache backend {name} is off for this run: {error}"),
                 )
-                # The hooks of build backends leave files in our own temporary directory if we are killed.
-                self.resources.short_root = tempfile.gettempdir()
-                tempfile.tempdir = self.resources.temporary
                 watcher = self._watcher() if self._watcher is not None else QUIET
                 unpack = self.trees
                 self._builder = Builder(self.resources, self._recipe, caches, self.plan_requirements, unpack, watcher)

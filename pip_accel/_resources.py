@@ -45,7 +45,6 @@ class Resources:
         self.environ = environ
         self.temporary = temporary
         self.started = time.time()  #: seconds since the epoch, with their fractions
-        self.short_root: str | None = None  #: where short paths are to be had; ``None``: the usual place
         self.umask = _fs.current_umask()
         self.jobs = config.build_jobs or os.cpu_count() or 1
         self.index = LocalIndex(config.source_index, target_tag(target))
@@ -69,7 +68,7 @@ class Resources:
         """Make a temporary directory with a short path. It goes with the run, or with the next if that is killed."""
         import tempfile
 
-        path = tempfile.mkdtemp(prefix="pip-accel-", dir=self.short_root)
+        path = tempfile.mkdtemp(prefix="pip-accel-")
         with open(os.path.join(self.temporary, _ELSEWHERE), "a", encoding="utf-8") as stream:
             stream.write(path + "\n")
         return path

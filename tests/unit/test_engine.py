@@ -28,7 +28,7 @@ def engine(**variables):
     config = Config(load_configuration_files=False, load_environment_variables=False)
     resources = SimpleNamespace(
         environ=variables, config=config, jobs=1, target=None,
-        temporary=None, short_root=None, python=None, place=lambda *parts: "/nowhere"
+        python=None, place=lambda *parts: "/nowhere"
     )
     return Engine(resources, Recipe(), None, {}, lambda text: None)
 
