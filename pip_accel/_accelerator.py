@@ -136,8 +136,8 @@ def install(
     from pip_accel._install.link import Linker
     from pip_accel._install.transaction import install as install_changes
 
-    with open_engine(resources, request, say, watcher) as engine:
-        view = _view_settings(request, resources)
+    view = _view_settings(request, resources)
+    with open_engine(resources, request, say, watcher, view=view) as engine:
         question = _question(request, view, resources.python, resources.environ)
         # That pip builds nothing, and refuses to have both this and --no-build-isolation.
         environ = {name: value for name, value in resources.environ.items() if name != "PIP_BUILD_CONSTRAINT"}
@@ -173,8 +173,13 @@ def open_engine(
     request: Request,
     say: Callable[[str], None],
     watcher: Callable[[], BuildWatcher] | None = None,
+    *,
+    view: ViewSettings | None = None,
 ) -> Engine:
-    """Give what plans and builds for a request; to be used as a context manager."""
+    """Give what plans and builds for a request; to be used as a context manager.
+
+    :param view: that of the request, where the caller has it: working it out looks into directories.
+    """
     from functools import cache
 
     from pip_accel._build.recipe import Recipe, see_outside
@@ -197,7 +202,7 @@ def open_engine(
     engine = Engine(
         resources,
         recipe,
-        _for_builds(_view_settings(request, resources)),
+        _for_builds(view or _view_settings(request, resources)),
         _build_environ(request, resources.environ),
         say,
         constraints=(_demands(request.build_constraints), words),

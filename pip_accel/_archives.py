@@ -25,6 +25,7 @@ from pip_accel.exceptions import UnsafeArchive, Unsupported
 __all__ = [
     "MANIFEST_NAME",
     "SCHEMES",
+    "WRITTEN_AT_INSTALLATION",
     "Contents",
     "Entry",
     "check_member_name",
@@ -43,7 +44,7 @@ __all__ = [
 MANIFEST_NAME = "PIP-ACCEL-MANIFEST.json"
 SCHEMES = frozenset(("purelib", "platlib", "headers", "scripts", "data"))
 #: What pip writes into ``*.dist-info``.
-_WRITTEN_AT_INSTALLATION = frozenset(("RECORD", "INSTALLER", "REQUESTED", "direct_url.json"))
+WRITTEN_AT_INSTALLATION = frozenset(("RECORD", "INSTALLER", "REQUESTED", "direct_url.json"))
 #: What :mod:`importlib.metadata`, ``pkg_resources`` and distlib, all of which pip asks, read in the same way.
 _ENTRY_POINT = re.compile(r"[^=]+=\s*\w+(?:\.\w+)*\s*(?::\s*[\w.]+\s*)?(?:\[\s*(?:[\w.-]+(?:\s*,\s*[\w.-]+)*\s*)?\])?")
 _CALLABLE = re.compile(r"(\w+(?:\.\w+)*):(\w+(?:\.\w+)*)\s*(?:\[\s*[\w-]+(?:,\s*\w+)*\s*\])?")
@@ -231,7 +232,7 @@ def _place_members(members: Iterable[str], path: str, lib: str, dist_info: str) 
         if top.endswith(".data"):
             scheme, _, name = rest.partition("/")
             rank = 2 if scheme == "scripts" else 1
-        elif top == dist_info and rest.partition("/")[0] in _WRITTEN_AT_INSTALLATION and "/" in rest:
+        elif top == dist_info and rest.partition("/")[0] in WRITTEN_AT_INSTALLATION and "/" in rest:
             name = ""  # a directory where a file will be
         if not plain or scheme not in SCHEMES or not name or (scheme, name) in taken:
             raise Unsupported("{path} has no place of its own for the file {member}", path=path, member=member)

@@ -56,6 +56,11 @@ class _Pass:
         self.answers: dict[tuple[str, str], tuple[bytes, Prepared]] = {}  #: by canonical name and version
         self.failure: PipAcceleratorError | None = None
 
+    def answer_to(self, archive: Archive) -> tuple[bytes, Prepared] | None:
+        """Give what pip was answered when it asked for the metadata of an archive, if it has."""
+        split = name_and_version(archive.filename)
+        return self.answers.get(split) if split is not None else None
+
 
 class Engine:
     """Plans, builds and unpacks for one run. A context manager: on leaving, what still goes on is ended.
@@ -397,25 +402,22 @@ class Engine:
 
     def _prepare_tree(self, source: str, label: str) -> tuple[bytes, Prepared]:
         """Give the metadata of an sdist's tree: its own where that binds its builds, else from its build backend."""
-        from pip_accel._build.builder import Prepared
-        from pip_accel._build.source import named_variables, read_build_system, static_metadata
+        from pip_accel._build.source import static_metadata
 
         metadata = static_metadata(source)
         if metadata is not None:
-            system = read_build_system(source)
-            variables = self._recipe.state(named_variables(source, system))
-            return metadata, Prepared(source, system, None, None, variables, True)
+            return metadata, self.builder.examine(source, binding=True)
         # In hash-checking mode, and for what the user's own pages have, pip asks in every pass of every run.
         digest, project, index = _fs.hash_tree(source), canonical_name(label), self.resources.index
         if digest not in self._prepared:
-            metadata, facts = index.tree_metadata(digest, project)
+            metadata = index.tree_metadata(digest, project)
             if metadata is not None:
-                prepared = Prepared(source, read_build_system(source), None, None, facts["variables"], False)
+                prepared = self.builder.examine(source)
             else:
                 place = os.path.join(self.resources.directory("metadata"), "m")
                 prepared = self.builder.prepare(source, label, place, project)
                 metadata = prepared.read_metadata()
-                index.set_tree_metadata(digest, project, metadata, prepared.facts)
+                index.set_tree_metadata(digest, project, metadata, prepared.variables)
             self._prepared[digest] = metadata, prepared
         metadata, prepared = self._prepared[digest]
         # No two builds share a tree.
@@ -434,11 +436,11 @@ class Engine:
 
     def metadata(self, archive: Archive, pass_: _Pass | None) -> bytes:
         """Give the metadata of an sdist in the index: as the pip of a pass was given it, or prepared now."""
-        split = name_and_version(archive.filename)
-        answer = pass_.answers.get(split) if split is not None and pass_ is not None else None
+        answer = pass_.answer_to(archive) if pass_ is not None else None
         if answer is None:
             from pip_accel._build.source import unpack_sdist
 
+            split = name_and_version(archive.filename)
             source = unpack_sdist(archive.path, os.path.join(self.resources.directory("tree"), "t"))
             answer = self._prepare_tree(source, split[0] if split is not None else archive.filename)
         metadata, prepared = answer
@@ -447,8 +449,7 @@ class Engine:
 
     def adopt(self, archive: Archive, pass_: _Pass) -> None:
         """Build an sdist where the pip of a pass has had its metadata prepared, if it has."""
-        split = name_and_version(archive.filename)
-        answer = pass_.answers.get(split) if split is not None else None
+        answer = pass_.answer_to(archive)
         if answer is not None:
             self._adopt(archive, answer[1])
 

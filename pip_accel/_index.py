@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from html import escape
 from typing import Any, NamedTuple
 from urllib.request import pathname2url
@@ -203,20 +203,24 @@ class LocalIndex:
         """Keep what was found out about building an sdist for this target."""
         _fs.write_file(os.path.join(self._facts_directory(archive), "build.json"), json.dumps(facts))
 
-    def tree_metadata(self, digest: str, project: str) -> tuple[bytes | None, dict[str, Any]]:
-        """Give the metadata that was prepared in an sdist's tree, and the facts of its build, if they still hold.
+    def tree_metadata(self, digest: str, project: str) -> bytes | None:
+        """Give the metadata that was prepared in an sdist's tree, if it still holds.
 
         :param digest: of the tree, see :func:`~pip_accel._fs.hash_tree`.
         """
         kinds = {"metadata": str, "variables": dict}
-        facts = _read_object(self._tree_path(digest, project), **kinds)
-        if facts is None or self.state(facts["variables"]) != facts["variables"]:
-            return None, {}
-        return facts["metadata"].encode("utf-8", "surrogateescape"), facts
+        kept = _read_object(self._tree_path(digest, project), **kinds)
+        if kept is None or self.state(kept["variables"]) != kept["variables"]:
+            return None
+        metadata: str = kept["metadata"]
+        return metadata.encode("utf-8", "surrogateescape")
 
-    def set_tree_metadata(self, digest: str, project: str, metadata: bytes, facts: Mapping[str, Any]) -> None:
-        """Keep the metadata that was prepared in an sdist's tree."""
-        value = {**facts, "metadata": metadata.decode("utf-8", "surrogateescape")}
+    def set_tree_metadata(self, digest: str, project: str, metadata: bytes, variables: Mapping[str, str]) -> None:
+        """Keep the metadata that was prepared in an sdist's tree.
+
+        :param variables: those that its build reads, with digests of their values.
+        """
+        value = {"variables": variables, "metadata": metadata.decode("utf-8", "surrogateescape")}
         _fs.write_file(self._tree_path(digest, project), json.dumps(value))
 
     def _tree_path(self, digest: str, project: str) -> str:
@@ -291,23 +295,19 @@ class LocalIndex:
 
     def archives_in_any_view(self, project: str) -> list[Archive]:
         """Give every archive of a project that any view has, for a run that must do without the network."""
-        import glob
-
-        found: dict[str, Archive] = {}
-        for path in glob.glob(os.path.join(glob.escape(self.root), "views", "*", "*", glob.escape(project) + ".json")):
-            view = os.path.basename(os.path.dirname(path))
-            for archive in self.archives_in_view(view, project):
-                found[archive.filename] = archive
-        return list(found.values())
+        return list({each.filename: each for each in self._archives_of(project)}.values())
 
     def sdists(self, project: str) -> list[Archive]:
         """Give the sdists of a project that any view has, also those that share a file name."""
+        sdists = (each for each in self._archives_of(project) if not each.filename.endswith(".whl"))
+        return list({each.sha256: each for each in sdists}.values())
+
+    def _archives_of(self, project: str) -> Iterator[Archive]:
+        """Give what each view has of a project; an archive may come more than once."""
         import glob
 
-        pattern = os.path.join(glob.escape(self.root), "views", "*", "*", glob.escape(project) + ".json")
-        views = [os.path.basename(os.path.dirname(path)) for path in glob.glob(pattern)]
-        archives = [archive for view in views for archive in self.archives_in_view(view, project)]
-        return list({each.sha256: each for each in archives if not each.filename.endswith(".whl")}.values())
+        for path in glob.glob(os.path.join(glob.escape(self.root), "views", "*", "*", glob.escape(project) + ".json")):
+            yield from self.archives_in_view(os.path.basename(os.path.dirname(path)), project)
 
     def url(self, archive: Archive) -> str:
         """Give the URL under which an archive stands on a page."""

@@ -44,6 +44,7 @@ class Resources:
         self.python = None if python is None else target.python
         self.environ = environ
         self.temporary = temporary
+        self._short_root: str | None = None  #: where short paths are to be had; ``None``: the usual place
         self.started = time.time()  #: seconds since the epoch, with their fractions
         self.umask = _fs.current_umask()
         self.jobs = config.build_jobs or os.cpu_count() or 1
@@ -68,7 +69,7 @@ class Resources:
         """Make a temporary directory with a short path. It goes with the run, or with the next if that is killed."""
         import tempfile
 
-        path = tempfile.mkdtemp(prefix="pip-accel-")
+        path = tempfile.mkdtemp(prefix="pip-accel-", dir=self._short_root)
         with open(os.path.join(self.temporary, _ELSEWHERE), "a", encoding="utf-8") as stream:
             stream.write(path + "\n")
         return path
@@ -86,6 +87,21 @@ class Resources:
                     self._template = learn_template(sys.executable, self.directory("template"))
                     _fs.write_file(path, self._template)
             return self._template
+
+    @contextmanager
+    def process_files(self) -> Iterator[None]:
+        """Have the temporary files of this whole process go with the run, even when it is killed.
+
+        Only for a process that does nothing else meanwhile: what it makes is removed with the run.
+        """
+        import tempfile
+
+        before, self._short_root = tempfile.tempdir, tempfile.gettempdir()
+        tempfile.tempdir = self.temporary
+        try:
+            yield
+        finally:
+            tempfile.tempdir, self._short_root = before, None
 
     def place(self, *parts: str) -> str:
         """Give a path below the data directory."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 from pip_accel import _fs
 from pip_accel._archives import (
     MANIFEST_NAME,
+    WRITTEN_AT_INSTALLATION,
     Contents,
     Entry,
     check_member_name,
@@ -55,9 +56,7 @@ from pip_accel.req import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pip_accel._build.hooks import Backend
-    from pip_accel._build.source import BuildSystem
-    from pip_accel._engine import Engine
+    from pip_accel._build.builder import Lent
     from pip_accel._install.steps import Steps
     from pip_accel._resources import Resources
     from pip_accel.config import Config
@@ -84,8 +83,6 @@ _PLACES = (
     ("headers", re.compile(r"include/site/python[\d.]+/[^/]+/(.+)", re.DOTALL)),
 )
 _LIBS = ("purelib", "platlib")
-#: What pip writes into ``*.dist-info`` itself.
-_WRITTEN_AT_INSTALLATION = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 #: What of an ``.egg-info`` says nothing about what is installed, or in another way.
 _LEFT_OUT = ("PKG-INFO", "SOURCES.txt", "requires.txt", "dependency_links.txt", "not-zip-safe", "zip-safe")
 
@@ -149,19 +146,19 @@ class BinaryDistributionManager:
 
         said: list[str] = []
         with self._workshop(requirement) as shop:
-            for command in _LEGACY_COMMANDS if shop.system.legacy and shop.private else ():
+            for command in _LEGACY_COMMANDS if shop.legacy else ():
                 try:
                     built = self._run_setup(shop, command)
-                    for _ in read_foreign(built, shop.prefix):
+                    for _ in read_foreign(built, shop.lent.environment.target.prefix):
                         pass
                     return built
                 except BinaryDistributionError as error:
                     said.append(str(error.context.get("output", error)))
             place = self._new_directory()
             try:
-                return shop.backend.wheel(place, None)
+                return shop.lent.backend.wheel(place, None)
             except BinaryDistributionError as error:
-                error.context = {**error.context, "output": "\n".join([*said, shop.backend.output])}
+                error.context = {**error.context, "output": "\n".join([*said, shop.lent.backend.output])}
                 raise
 
     def build_binary_dist_helper(self, requirement: Requirement, setup_command: Sequence[str]) -> str:
@@ -173,7 +170,7 @@ class BinaryDistributionManager:
         :raises NoBuildOutput: it did not leave exactly one file in ``dist``.
         """
         with self._workshop(requirement) as shop:
-            if not shop.system.legacy or not shop.private:
+            if not shop.legacy:
                 raise InvalidSourceDistribution(
                     "{requirement} is not an sdist with a setup.py and nothing else.", requirement=requirement
                 )
@@ -181,27 +178,29 @@ class BinaryDistributionManager:
 
     @contextmanager
     def _workshop(self, requirement: Requirement) -> Iterator[_Workshop]:
-        """Give a source tree, and the environment to build it in."""
-        from pip_accel._build.source import read_build_system, unpack_sdist
+        """Give a source tree, and what it is built with."""
+        from pip_accel._build.source import unpack_sdist
 
         if requirement.archive is not None and requirement.archive.filename.endswith(".whl"):
             raise InvalidSourceDistribution("{requirement} is a wheel already.", requirement=requirement)
         with open_engine_for(self.config, requirement.name) as (_, engine), _translated(requirement):
             archive = requirement.pin(engine.resources.index).archive
-            private = bool(archive.sha256)  # a directory is the user's own
-            source = archive.path
-            if private:
+            source, in_place = archive.path, not archive.sha256  # a directory is the user's own
+            if not in_place:
                 source = unpack_sdist(source, os.path.join(engine.resources.directory("build"), "tree"))
-            system = read_build_system(source)
-            with _lend(engine, source, system, requirement) as (backend, prefix, python, environ):
-                yield _Workshop(source, system, private, backend, prefix, python, environ, str(requirement))
+            label, project = str(requirement), canonical_name(requirement.name)
+            tree = engine.builder.examine(source)
+            with engine.builder.lend(tree, label, project, in_place=in_place) as lent:
+                yield _Workshop(source, tree.system.legacy and not in_place, lent, label)
 
     def _run_setup(self, shop: _Workshop, words: Sequence[str]) -> str:
         from pip_accel._process import run
 
         dist = os.path.join(shop.source, "dist")
         _fs.remove_tree(dist)
-        answer = run([shop.python, "-c", _RUN_SETUP, *words], cwd=shop.source, env=shop.environ, merge=True)
+        target = shop.lent.environment.target
+        command = [target.python, "-c", _RUN_SETUP, *words]
+        answer = run(command, cwd=shop.source, env=shop.lent.environ, merge=True)
         if answer.status != 0:
             raise BuildFailed(
                 "setup.py {words} of {label} failed with status {status}:\n\n{output}",
@@ -221,7 +220,7 @@ class BinaryDistributionManager:
             )
         path = os.path.join(self._new_directory(), names[0])
         shutil.move(os.path.join(dist, names[0]), path)
-        self._prefixes[path] = shop.prefix
+        self._prefixes[path] = target.prefix
         return path
 
     def transform_binary_dist(self, archive_path: str) -> Iterator[Member]:
@@ -378,31 +377,12 @@ class BinaryDistributionManager:
 
 
 class _Workshop(NamedTuple):
-    """A source tree, and the environment that it is built in."""
+    """A source tree, and what it is built with."""
 
     source: str
-    system: BuildSystem
-    private: bool  #: whether the tree is ours alone
-    backend: Backend
-    prefix: str
-    python: str
-    environ: Mapping[str, str]
+    legacy: bool  #: whether it is an sdist with a ``setup.py`` and nothing else
+    lent: Lent
     label: str
-
-
-@contextmanager
-def _lend(
-    engine: Engine, source: str, system: BuildSystem, requirement: Requirement
-) -> Iterator[tuple[Backend, str, str, Mapping[str, str]]]:
-    """Lend the environment that a source tree is built in, with all that its backend requires."""
-    builder = engine.builder
-    if system.legacy and requirement.related_archives:
-        builder._link_eggs(source)
-    with builder._environment(system) as (environment, environ):
-        project = canonical_name(requirement.name)
-        backend = builder._backend(source, system, environment, environ, str(requirement), project)
-        builder._ask(backend, system, environment)
-        yield backend, environment.target.prefix, environment.target.python, environ
 
 
 @contextmanager
@@ -464,7 +444,7 @@ def _gather(entries: Iterable[Entry], target: Target, archive: str) -> Contents:
         libs = _without_egg_info(libs, eggs[0], _describe_wheel(target, native))
         infos = [path.partition("/")[0] for path in libs if path.endswith(".dist-info/METADATA")]
     (dist_info,) = infos
-    for name in _WRITTEN_AT_INSTALLATION:
+    for name in WRITTEN_AT_INSTALLATION:
         libs.pop(f"{dist_info}/{name}", None)
     metadata, wheel = (_headers(libs, f"{dist_info}/{name}") for name in ("METADATA", "WHEEL"))
     if not metadata.get("name") or not metadata.get("version") or not wheel:

@@ -219,6 +219,7 @@ def _install_into(
                 def watch() -> BuildWatcher:
                     from pip_accel._progress import Progress
 
+                    stack.enter_context(resources.process_files())  # hooks are called by way of some
                     progress = Progress(messages, environ=environ, progress_bar=request.progress_bar)
                     return stack.enter_context(progress)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pip_accel._resources import Resources
     from pip_accel.caches import CacheManager
 
-__all__ = ["Builder", "Buildable", "Prepared"]
+__all__ = ["Builder", "Buildable", "Lent", "Prepared"]
 
 
 _LONG = 64  # bytes
@@ -43,14 +43,14 @@ class Buildable(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A source tree whose metadata was prepared."""
+    """A source tree, and what is known of it before its build."""
 
     source: str
     system: BuildSystem
-    dynamic: tuple[str, ...] | None  #: what the backend requires beyond ``[build-system]``, if it was asked
-    metadata: str | None  #: path of its ``.dist-info``; ``None`` where its own ``PKG-INFO`` binds
     variables: Mapping[str, str]  #: those that its scripts name, with digests of their values
     binding: bool  #: whether its ``PKG-INFO`` is its metadata, whatever these are
+    dynamic: tuple[str, ...] | None = None  #: what the backend requires beyond ``[build-system]``, if it was asked
+    metadata: str | None = None  #: path of the ``.dist-info`` that was prepared in it
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -67,6 +67,15 @@ class Prepared(NamedTuple):
         assert self.metadata is not None
         with open(os.path.join(self.metadata, "METADATA"), "rb") as stream:
             return stream.read()
+
+
+class Lent(NamedTuple):
+    """What a build works with: the backend, and an environment with all that it requires."""
+
+    backend: Backend
+    environment: BuildEnvironment
+    environ: Mapping[str, str]  #: for programs that are run there
+    dynamic: tuple[str, ...]  #: what the backend requires beyond ``[build-system]``
 
 
 class Builder:
@@ -106,6 +115,14 @@ class Builder:
 
     # Metadata
 
+    def examine(self, source: str, *, binding: bool = False) -> Prepared:
+        """Read what a source tree says of its build; its backend is not asked.
+
+        :raises InvalidSourceDistribution: there is nothing to build with.
+        """
+        system = read_build_system(source)
+        return Prepared(source, system, self._recipe.state(named_variables(source, system)), binding)
+
     def prepare(
         self, source: str, label: str, directory: str, project: str = "", *, in_place: bool = False
     ) -> Prepared:
@@ -117,39 +134,35 @@ class Builder:
         :raises BuildFailed: a hook of the build backend failed.
         """
         os.makedirs(directory, exist_ok=True)
-        system = read_build_system(source)
-        variables = self._recipe.state(named_variables(source, system))
-        if system.legacy and not in_place:
-            self._link_eggs(source)
-        with self._environment(system) as (environment, environ):
-            backend = self._backend(source, system, environment, environ, label, project)
-            dynamic = self._ask(backend, system, environment)
-            return Prepared(source, system, dynamic, backend.metadata(directory), variables, False)
-
-    def _link_eggs(self, source: str) -> None:
-        link_eggs(source, os.path.join(self._resources.config.eggs_cache, self._resources.index.tag))
-
-    def _backend(
-        self,
-        source: str,
-        system: BuildSystem,
-        environment: BuildEnvironment,
-        environ: Mapping[str, str],
-        label: str,
-        project: str,
-    ) -> Backend:
-        settings = self._recipe.settings_of(project, os.path.realpath(source))
-        return Backend(source, system, environment.target.python, environ, settings, label)
-
-    def _ask(self, backend: Backend, system: BuildSystem, environment: BuildEnvironment) -> tuple[str, ...]:
-        """Ask a backend what else it requires, and provide that. pip does not ask where nothing is to be provided."""
-        if not self._recipe.isolation:
-            return ()
-        dynamic = tuple(backend.requires())
-        self._environments.extend(environment, self._digests(self._beyond(system.requires, dynamic)))
-        return dynamic
+        tree = self.examine(source)
+        with self.lend(tree, label, project, in_place=in_place) as lent:
+            return tree._replace(dynamic=lent.dynamic, metadata=lent.backend.metadata(directory))
 
     # Environments
+
+    @contextmanager
+    def lend(self, tree: Prepared, label: str, project: str, *, in_place: bool = False) -> Iterator[Lent]:
+        """Lend what a build of a source tree works with.
+
+        :param label: the distribution, as errors name it.
+        :param project: its canonical name, as far as that is known.
+        :param in_place: it is the user's own tree.
+        :raises BuildFailed: the backend could not say what it requires.
+        """
+        system = tree.system
+        if system.legacy and not in_place:
+            link_eggs(tree.source, os.path.join(self._resources.config.eggs_cache, self._resources.index.tag))
+        with self._environment(system) as (environment, environ):
+            settings = self._recipe.settings_of(project, os.path.realpath(tree.source))
+            backend = Backend(tree.source, system, environment.target.python, environ, settings, label)
+            dynamic = tree.dynamic
+            if not self._recipe.isolation:  # where nothing is to be provided, pip does not ask
+                dynamic = ()
+            else:
+                if dynamic is None:
+                    dynamic = tuple(backend.requires())
+                self._environments.extend(environment, self._digests(self._beyond(system.requires, dynamic)))
+            yield Lent(backend, environment, environ, dynamic)
 
     @contextmanager
     def _environment(self, system: BuildSystem) -> Iterator[tuple[BuildEnvironment, dict[str, str]]]:
@@ -279,25 +292,15 @@ class Builder:
         label = f"{pin.name} {pin.version}"
         if prepared is None:
             source = self._source(pin, work)
-            system = read_build_system(source)
-            variables = self._recipe.state(named_variables(source, system))
-            prepared = Prepared(source, system, None, None, variables, static_metadata(source) is not None)
-        source, system, dynamic, metadata, _, _ = prepared
-        if system.legacy and pin.archive.sha256:
-            self._link_eggs(source)
-        with self._environment(system) as (environment, environ):
-            project = canonical_name(pin.name)
-            backend = self._backend(source, system, environment, environ, label, project)
-            if dynamic is not None:
-                self._environments.extend(environment, self._digests(self._beyond(system.requires, dynamic)))
-            else:
-                # Asked anew for each build, as it may depend on what the machine has; what is kept only finds results.
-                dynamic = self._ask(backend, system, environment)
-            task = _Task(pin, source, system, metadata, work, label)
-            facts = prepared._replace(dynamic=dynamic).facts
+            prepared = self.examine(source, binding=static_metadata(source) is not None)
+        # Unless it was asked in this run, the backend is asked anew for each build, as its answer may depend on what
+        # the machine has; what is kept only finds results.
+        with self.lend(prepared, label, canonical_name(pin.name), in_place=not pin.archive.sha256) as lent:
+            task = _Task(pin, prepared, lent, work, label)
+            facts = prepared._replace(dynamic=lent.dynamic).facts
             buildable = self._buildable(pin, facts)
             if not pin.archive.sha256:
-                return self._keep(self._build(task, backend, environment, environ, buildable), pin)
+                return self._keep(self._build(task, buildable), pin)
             self._resources.index.set_build_facts(pin.archive, facts)
             locks = self._resources.place("locks")
             _fs.make_directory(locks)
@@ -306,7 +309,7 @@ class Builder:
                 found = self._find(buildable)
                 if found is not None:
                     return found
-                path = self._build(task, backend, environment, environ, buildable)
+                path = self._build(task, buildable)
                 with open(path, "rb") as stream:
                     self._caches.put(buildable, stream)
         return self._find(buildable) or self._keep(path, pin)
@@ -323,14 +326,7 @@ class Builder:
         os.rename(path, kept)
         return Archive(kept, os.path.basename(kept), _fs.hash_file(kept))
 
-    def _build(
-        self,
-        task: _Task,
-        backend: Backend,
-        environment: BuildEnvironment,
-        environ: Mapping[str, str],
-        buildable: Buildable,
-    ) -> str:
+    def _build(self, task: _Task, buildable: Buildable) -> str:
         """Build; give the path of the archive."""
         self._watcher.expect(1)
         with self._slots:
@@ -339,12 +335,12 @@ class Builder:
             said: list[str] = []
 
             def tell(failed: bool) -> None:
-                output = "".join((*said, backend.output))
+                output = "".join((*said, task.lent.backend.output))
                 self._watcher.ended(task.label, time.monotonic() - started, output, failed)
                 keep_output(self._resources.place("logs"), task.label, output)
 
             try:
-                path = self._build_somehow(task, backend, environment, environ, buildable, said)
+                path = self._build_somehow(task, buildable, said)
             except Exception:  # not when it was ended
                 tell(True)
                 raise
@@ -352,40 +348,34 @@ class Builder:
         self.built.append(task.label)
         return path
 
-    def _build_somehow(
-        self,
-        task: _Task,
-        backend: Backend,
-        environment: BuildEnvironment,
-        environ: Mapping[str, str],
-        buildable: Buildable,
-        said: list[str],
-    ) -> str:
-        plain = task.system.legacy and task.pin.archive.sha256 and not buildable.cache_key["config-settings"]
-        if plain and not _asks_for_commands(task.source):
+    def _build_somehow(self, task: _Task, buildable: Buildable, said: list[str]) -> str:
+        """Build in the first way that works.
+
+        :param said: gets what the ways have said that are not the backend's.
+        """
+        plain = task.tree.system.legacy and task.pin.archive.sha256 and not buildable.cache_key["config-settings"]
+        if plain and not _asks_for_commands(task.tree.source):
             for command in ("bdist_dumb", "bdist"):
                 try:
-                    contents = self._build_dumb(task, command, environment.target.python, environ, said)
+                    contents = self._build_dumb(task, command, said)
                     return self._write(contents, task, buildable)
                 except PipAcceleratorError as error:
                     # It may well build as a wheel, which is what pip would have installed. If not, that error is the one.
                     said.append(f"{error}\n")
         output = os.path.join(task.work, "wheel")
         os.makedirs(output)
-        contents, opened = read_wheel(backend.wheel(output, task.metadata))
+        contents, opened = read_wheel(task.lent.backend.wheel(output, task.tree.metadata))
         with opened:
             return self._write(contents, task, buildable)
 
-    def _build_dumb(
-        self, task: _Task, words: str, python: str, environ: Mapping[str, str], said: list[str]
-    ) -> Contents:
+    def _build_dumb(self, task: _Task, words: str, said: list[str]) -> Contents:
         """Build a project that has only a ``setup.py`` with ``bdist_dumb`` or ``bdist``."""
         payload, metadata = os.path.join(task.work, words), os.path.join(task.work, f"{words}-info")
         os.makedirs(payload)
         os.makedirs(metadata)
         driver = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_setup_driver.py")
-        command = [python, driver, payload, metadata, words]
-        answer = run(command, cwd=task.source, env=environ, merge=True)
+        command = [task.lent.environment.target.python, driver, payload, metadata, words]
+        answer = run(command, cwd=task.tree.source, env=task.lent.environ, merge=True)
         said.append(answer.output)
         if answer.status != 0:
             raise BuildFailed("{label} could not be built by {words}", label=task.label, words=words)
@@ -422,9 +412,8 @@ class _Task(NamedTuple):
     """One build."""
 
     pin: Pin
-    source: str
-    system: BuildSystem
-    metadata: str | None  #: the ``.dist-info`` that was prepared in this source tree
+    tree: Prepared
+    lent: Lent
     work: str  #: a directory of its own
     label: str
 

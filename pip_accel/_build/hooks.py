@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
-import threading
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
@@ -22,10 +20,6 @@ __all__ = ["Backend"]
 # What a backend warns of is part of the build's output. Newer releases raise it again here, where pip says nothing.
 if hasattr(pyproject_hooks, "BuildBackendWarning"):
     warnings.filterwarnings("ignore", category=pyproject_hooks.BuildBackendWarning)
-
-
-#: Held by whoever has set :data:`tempfile.tempdir`.
-_temporary = threading.Lock()
 
 
 class Backend:
@@ -49,7 +43,6 @@ class Backend:
         self._environ = environ
         self._settings = dict(settings) or None
         self._said: list[str] = []
-        self._before: list[str | None] = []
         self._caller = BuildBackendHookCaller(
             source,
             system.backend,
@@ -69,27 +62,11 @@ class Backend:
         cwd: str | PathLike[str] | None = None,
         extra_environ: Mapping[str, str] | None = None,
     ) -> None:
-        self._restore()
         environ = {**self._environ, **(extra_environ or {})}
         answer = run(cmd, cwd=None if cwd is None else os.fspath(cwd), env=environ, merge=True)
         self._said.append(answer.output)
         if answer.status != 0:
             raise self._failure("exit status {}".format(answer.status))
-
-    def _call(self, hook: Callable[..., Any], *arguments: object) -> Any:
-        """Call a hook. The files by which it is called lie in the build's temporary directory, and go with it."""
-        _temporary.acquire()
-        self._before.append(tempfile.tempdir)
-        tempfile.tempdir = self._environ.get("TMPDIR", tempfile.tempdir)
-        try:
-            return hook(*arguments)
-        finally:
-            self._restore()
-
-    def _restore(self) -> None:
-        if self._before:
-            tempfile.tempdir = self._before.pop()
-            _temporary.release()
 
     def _failure(self, reason: str) -> BuildFailed:
         return BuildFailed(
@@ -102,7 +79,7 @@ class Backend:
     def requires(self) -> list[str]:
         """Ask which requirements a build has beyond those in ``pyproject.toml``."""
         try:
-            return list(self._call(self._caller.get_requires_for_build_wheel, self._settings))
+            return list(self._caller.get_requires_for_build_wheel(self._settings))
         except HookMissing:
             return []
         except BackendUnavailable as error:
@@ -111,7 +88,7 @@ class Backend:
     def metadata(self, directory: str) -> str:
         """Prepare the metadata; give the path of the ``.dist-info`` directory."""
         try:
-            return os.path.join(directory, self._call(self._caller.prepare_metadata_for_build_wheel, directory, self._settings))
+            return os.path.join(directory, self._caller.prepare_metadata_for_build_wheel(directory, self._settings))
         except BackendUnavailable as error:
             raise self._failure(f"its build backend cannot be imported ({error})") from error
 
@@ -121,7 +98,7 @@ class Backend:
         :param metadata: the ``.dist-info`` that was prepared in this source tree before.
         """
         try:
-            name = self._call(self._caller.build_wheel, directory, self._settings, metadata)
+            name = self._caller.build_wheel(directory, self._settings, metadata)
         except BackendUnavailable as error:
             raise self._failure(f"its build backend cannot be imported ({error})") from error
         path = os.path.join(directory, name)

@@ -138,12 +138,9 @@ def fetch(
     sources: Sources,
     *,
     say: Callable[[str], None],
-) -> bool:
-    """Only fetch what a request needs. The parameters and errors are those of :func:`make_plan`.
-
-    :returns: whether the view learned from it.
-    """
-    return _fetch(_Pass(resources, question, environ, sources, resources.directory("plan")), say)[1]
+) -> None:
+    """Only fetch what a request needs. The parameters and errors are those of :func:`make_plan`."""
+    _fetch(_Pass(resources, question, environ, sources, resources.directory("plan")), say)
 
 
 class _Pass(NamedTuple):

@@ -15,6 +15,7 @@ import pytest
 from pip_accel._archives import is_whole
 from tests.lib.archives import IN_TREE_BACKEND, make_sdist
 from tests.lib.environments import clean_environ, make_environment
+from tests.lib.processes import finish, processes_of, wait_for
 from tests.lib.runs import CHECKOUT, PIP_ACCEL, installed, run_pip_accel
 from tests.lib.trees import snapshot
 
@@ -125,18 +126,6 @@ class Yard:
         """Names of the projects whose builds have begun, in order of name."""
         return sorted(name for name, _ in self.noted("begins"))
 
-    def processes(self):
-        """Process ids of all that works for this data directory."""
-        found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{pid}/environ", "rb") as stream:
-                    if os.fsencode(self.data) in stream.read():
-                        found.append(int(pid))
-            except OSError:  # it has gone meanwhile
-                pass
-        return found
-
     def leftovers(self):
         """What there should not be when no run is there any more."""
         temporary = os.path.join(self.data, "tmp")
@@ -164,25 +153,6 @@ def holds_open(process, directory):
     return False
 
 
-def wait_for(condition, process=None, seconds=60.0):
-    """Wait until something is so, and not for a process that has ended."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        assert process is None or process.poll() is None, process.communicate()
-        time.sleep(0.001)
-
-
-def finish(process):
-    """Wait for a run: its status and standard error."""
-    try:
-        _, stderr = process.communicate(timeout=120)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-    return process.returncode, stderr
-
-
 def sources(environment):
     """What is installed, without byte code: that has the time of the build in it."""
     found = snapshot(environment.site_packages)
@@ -193,7 +163,7 @@ def sources(environment):
 def yard(tmp_path, index):
     yard = Yard(tmp_path, index)
     yield yard
-    for pid in yard.processes():
+    for pid in processes_of(yard.data):
         os.kill(pid, signal.SIGKILL)
 
 
@@ -213,14 +183,14 @@ def test_twelve_processes_build_each_of_eight_projects_once(yard):
     names = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "slow"]
     environments = [yard.fresh() for _ in range(12)]
     ends = [finish(process) for process in [yard.start(each, *names) for each in environments]]
-    assert [status for status, _ in ends] == [0] * 12, ends
+    assert [status for status, _, _ in ends] == [0] * 12, ends
     assert yard.builds() == sorted([*names, "tool"])
     check = "; ".join(f"import {name}; assert {name}.__version__ == '1.0'" for name in names)
     for environment in environments:
         assert installed(environment) == dict.fromkeys(names, "1.0")
         assert snapshot(environment.site_packages) == snapshot(environments[0].site_packages)
         environment.run(["-W", "error", "-c", check])
-    assert (yard.processes(), yard.leftovers()) == ([], [])
+    assert (processes_of(yard.data), yard.leftovers()) == ({}, [])
 
 
 def test_a_build_that_fails_shows_its_output_in_all_processes_that_wait_for_it(yard):
@@ -228,11 +198,11 @@ def test_a_build_that_fails_shows_its_output_in_all_processes_that_wait_for_it(y
     environments = [yard.fresh() for _ in range(2)]
     before = [snapshot(each.prefix) for each in environments]
     ends = [finish(process) for process in [yard.start(each, "broken") for each in environments]]
-    for status, stderr in ends:
+    for status, _, stderr in ends:
         assert status == 1
         assert "error: the moon is full" in stderr
     assert [snapshot(each.prefix) for each in environments] == before
-    assert (yard.processes(), yard.leftovers()) == ([], [])
+    assert (processes_of(yard.data), yard.leftovers()) == ({}, [])
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -263,13 +233,13 @@ def test_when_a_builder_is_killed_who_waits_goes_on_and_the_next_run_ends_the_bu
     assert yard.builds() == ["alpha"]
     builder.kill()
     assert finish(builder)[0] == -signal.SIGKILL
-    status, stderr = finish(waiting)
+    status, _, stderr = finish(waiting)
     assert status == 0, stderr
     assert installed(environment) == {"alpha": "1.0"}
     assert yard.builds() == ["alpha", "alpha"]
-    assert yard.processes() != []  # nobody could end that build
+    assert processes_of(yard.data) != {}  # nobody could end that build
     yard.run(yard.fresh(), "alpha")
-    wait_for(lambda: yard.processes() == [], seconds=5)
+    wait_for(lambda: processes_of(yard.data) == {}, seconds=5)
     assert yard.leftovers() == []
 
 
@@ -314,11 +284,11 @@ def kill_builds(yard, seed, times):
         chance.choice([kill_process, kill_group])(process)
         interrupted += finish(process)[0] == -signal.SIGKILL and len(yard.builds()) > before
         if not number % 2:
-            wait_for(lambda: yard.processes() == [], seconds=20)
+            wait_for(lambda: processes_of(yard.data) == {}, seconds=20)
         yard.run(environment, *names, **salt)
         assert installed(environment) == dict.fromkeys(names, "1.0")
         assert sources(environment) == sources(reference)
-        wait_for(lambda: yard.processes() == [], seconds=20)
+        wait_for(lambda: processes_of(yard.data) == {}, seconds=20)
         assert yard.leftovers() == [], f"after kill {number}"
     assert interrupted > times / 4, "too few runs were killed while they built"
 

@@ -16,6 +16,7 @@ import pytest
 from tests.lib.archives import IN_TREE_BACKEND, make_sdist, make_wheel
 from tests.lib.environments import clean_environ, make_environment
 from tests.lib.index import IndexServer
+from tests.lib.processes import finish, processes_of, wait_for
 from tests.lib.runs import CHECKOUT, PIP, PIP_ACCEL, installed, run_pip, run_pip_accel
 from tests.lib.trees import snapshot
 
@@ -101,38 +102,6 @@ class Place:
         """Temporary files and directories that are there."""
         places = self.temporary, os.path.join(self.data, "tmp")
         return [os.path.join(place, name) for place in places if os.path.isdir(place) for name in os.listdir(place)]
-
-    def processes(self):
-        """Command lines of the processes that work for this place."""
-        found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{pid}/environ", "rb") as environ, open(f"/proc/{pid}/cmdline", "rb") as command:
-                    if os.fsencode(self.data) in environ.read():
-                        found.append(command.read().replace(b"\0", b" ").decode())
-            except OSError:  # it has gone meanwhile
-                pass
-        return found
-
-
-def wait_for(condition, process=None, seconds=30.0):
-    """Wait until something is so, and not for a process that has ended."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        assert process is None or process.poll() is None, process.communicate()
-        time.sleep(0.0005)
-
-
-def finish(process):
-    """Wait for a run: its status and streams."""
-    try:
-        stdout, stderr = process.communicate(timeout=30)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-    return process.returncode, stdout, stderr
-
 
 def ctrl_c(process):
     os.killpg(process.pid, signal.SIGINT)
@@ -231,7 +200,7 @@ def test_an_interruption_leaves_nothing_behind(tmp_path, when, how):
         assert status == SIGNALS[how]
         assert stdout == "" and stderr.strip() == (CANCELLED if status == 1 else "")
         assert time.monotonic() - started < 8
-        assert place.processes() == []
+        assert processes_of(place.data) == {}
         assert place.leftovers() == []
         assert snapshot(place.prefix) == before
 
@@ -337,7 +306,7 @@ def kill_at_random(fleet, seed, times):
         assert "Requirement already satisfied" in run.stdout
         assert ("was interrupted here" in run.stderr) >= interrupted
         seen.add((status, interrupted, fleet.state()))
-    wait_for(lambda: fleet.processes() == [])
+    wait_for(lambda: processes_of(fleet.data) == {})
     fleet.run("install", fleet.NAMES[0])
     assert fleet.leftovers() == []
     run_pip(["check"], fleet.environment)
@@ -361,7 +330,7 @@ def test_a_signal_at_any_moment_leaves_one_of_the_two_states(fleet, how):
         assert status in (0, SIGNALS[how]), stderr
         assert "Traceback" not in stderr, stderr
         assert fleet.state() and not os.path.exists(os.path.join(fleet.prefix, os.path.dirname(JOURNAL)))
-        assert fleet.leftovers() == [] and fleet.processes() == []
+        assert fleet.leftovers() == [] and processes_of(fleet.data) == {}
 
 
 def test_what_killed_runs_left_is_swept_by_the_next_one(tmp_path):
@@ -372,7 +341,7 @@ def test_what_killed_runs_left_is_swept_by_the_next_one(tmp_path):
         process.kill()
         finish(process)
         assert place.leftovers() != []
-    wait_for(lambda: place.processes() == [])
+    wait_for(lambda: processes_of(place.data) == {})
     with IndexServer(str(tmp_path / "archives")) as server:
         place.variables["PIP_INDEX_URL"] = server.url
         # What a run left that was killed while it made its directory looks the same as one that still does so.

@@ -27,6 +27,7 @@ from tests.lib.archives import IN_TREE_BACKEND, MEMBER_TIME, make_sdist, make_wh
 from tests.lib.environments import Environment, clean_environ, make_environment
 from tests.lib.index import IndexServer
 from tests.lib.judge import compare_sides, compare_trees, drop_permitted, run_side
+from tests.lib.processes import processes_of, wait_for
 from tests.lib.runs import CHECKOUT, PIP, PIP_ACCEL, Run, installed, run_pip, run_pip_accel
 from tests.lib.trees import snapshot
 
@@ -228,9 +229,11 @@ class Trial:
     def _run(self, function, words, into, options):
         environment = into or self.environment()
         self.calls()
-        run = function(["install", *words], environment, **{"PIP_INDEX_URL": self.index.url, **options})
+        settings = {"PIP_INDEX_URL": self.index.url, "PIP_ACCEL_LOG_VERBOSITY": "debug"}
+        run = function(["install", *words], environment, **{**settings, **options})
         if Trial.templates is None and os.path.isdir(os.path.join(self.data, "templates")):
             Trial.templates = os.path.join(self.data, "templates")
+        print(run.stderr)  # why pip did it all, for one
         return Tried(run, environment, self.calls())
 
     def calls(self):
@@ -240,20 +243,6 @@ class Trial:
         with open(self.log, encoding="utf-8") as stream:
             found = [json.loads(line) for line in stream]
         os.unlink(self.log)
-        return found
-
-    def processes(self):
-        """Command lines of the processes that a run of pip-accel has started, where the system tells."""
-        found = []
-        if not os.path.isdir("/proc"):
-            return found
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{pid}/environ", "rb") as environ, open(f"/proc/{pid}/cmdline", "rb") as command:
-                    if os.fsencode(self.data) in environ.read():
-                        found.append(command.read().replace(b"\0", b" ").decode())
-            except OSError:  # it has gone meanwhile
-                pass
         return found
 
     def leftovers(self):
@@ -630,7 +619,7 @@ def test_build_constraints_that_cannot_be_met_are_an_error_as_with_pip(trial):
 
 def test_build_constraints_without_isolation_are_refused_in_pips_words(trial):
     words = ["--build-constraint", trial.file("one", "tool<2\n"), "--no-build-isolation", trial.sdist("by-path")]
-    one, two = trial.pip(*words, status=1), trial.accel(*words, status=1)
+    one, two = trial.pip(*words, status=1), trial.accel(*words, status=1, PIP_ACCEL_LOG_VERBOSITY="info")
     assert one.run.stderr == two.run.stderr != ""
     assert two.calls == []
 
@@ -666,7 +655,7 @@ def test_a_conflict_is_pips_own_error_and_ends_what_was_begun(trial):
     started = time.monotonic()
     two = trial.accel("begun==1.0", "conflicts==1.0", into=environment, status=1)
     assert time.monotonic() - started < 60
-    assert trial.processes() == [] and trial.leftovers() == []
+    assert processes_of(trial.data) == {} and trial.leftovers() == []
     assert snapshot(environment.prefix) == before
     assert os.path.exists(trial.marker)
     one = trial.pip("begun==1.0", "conflicts==1.0", status=1)
@@ -693,7 +682,7 @@ def test_a_build_that_fails_in_the_background_is_told_once_with_all_that_it_said
         kept = stream.read()
     assert "line 0 of the output\n" in kept and "line 299 of the output\n" in kept and "ffi.h" in kept
     assert snapshot(environment.prefix) == before
-    assert trial.processes() == [] and trial.leftovers() == []
+    assert processes_of(trial.data) == {} and trial.leftovers() == []
 
 
 def test_after_a_failed_build_the_metadata_is_known(trial):
@@ -713,7 +702,7 @@ def test_a_build_that_was_begun_in_vain_does_not_matter(trial):
     assert os.path.exists(trial.marker), "it was not begun"
     assert installed(tried.environment) == {"choice": "1.0"}
     assert "ERROR" not in tried.run.stderr
-    assert trial.processes() == [] and trial.leftovers() == []
+    assert processes_of(trial.data) == {} and trial.leftovers() == []
     assert differences(trial.pip(*words), tried) == []
 
 
@@ -728,7 +717,7 @@ def test_a_signal_while_builds_go_on_and_pip_plans_leaves_nothing(trial, signum,
     stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stdout) == (status, "")
     assert stderr == ("ERROR: Operation cancelled by user\n" if status == 1 else "")
-    assert trial.processes() == [] and trial.leftovers() == []
+    assert processes_of(trial.data) == {} and trial.leftovers() == []
     assert snapshot(process.environment.prefix) == before
 
 
@@ -766,15 +755,6 @@ def start(trial, *words):
     )
     process.environment = environment
     return process
-
-
-def wait_for(condition, process, seconds=30.0):
-    """Wait until something is so, and not for a process that has ended."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.005)
 
 
 # Hashes, and links

@@ -16,13 +16,12 @@ import pytest
 
 from pip_accel import bdist, req
 from pip_accel._archives import MANIFEST_NAME, Contents, Entry, read_manifest, record_digest, write_bdist
-from pip_accel._resources import host_pip_version
 from pip_accel.bdist import BinaryDistributionManager
 from pip_accel.config import Config
 from pip_accel.exceptions import BinaryDistributionError, InvalidSourceDistribution, UnsafeArchive, Unsupported
 from pip_accel.req import Requirement
 from tests.lib.archives import make_sdist, make_wheel
-from tests.lib.trees import TEMPLATE, make_target, snapshot
+from tests.lib.trees import snapshot
 
 VERSION = "{}.{}".format(*sys.version_info)
 LIBRARY = f"lib/python{VERSION}/site-packages"
@@ -46,18 +45,6 @@ def config(tmp_path):
 @pytest.fixture
 def manager(config):
     return BinaryDistributionManager(config)
-
-
-@pytest.fixture
-def target(tmp_path, monkeypatch):
-    """An environment that is empty, in place of the one that runs this."""
-    target = make_target(str(tmp_path / "env"), python=sys.executable)
-    os.makedirs(target.prefix)
-    monkeypatch.setattr(req, "find_target", lambda python: target)
-    templates = tmp_path / "data" / "templates"
-    templates.mkdir(parents=True)
-    (templates / f"pip-{host_pip_version()}").write_text(TEMPLATE)
-    return target
 
 
 @pytest.fixture

@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 import time
 
 import pytest
 
 from pip_accel import req
 from pip_accel._install.transaction import lock_prefix, repair
-from pip_accel._resources import host_pip_version
 from pip_accel._values import Archive
 from pip_accel.bdist import BinaryDistributionManager
 from pip_accel.config import Config
@@ -26,7 +24,7 @@ from pip_accel.exceptions import (
 )
 from pip_accel.req import Requirement, TransactionalUpdate, escape_name
 from tests.lib.archives import make_sdist, make_wheel
-from tests.lib.trees import TEMPLATE, make_target, snapshot
+from tests.lib.trees import snapshot
 
 NOTHING = hashlib.sha256().hexdigest()
 
@@ -265,13 +263,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(config, tmp_path, monkeypatch):
-    target = make_target(str(tmp_path / "env"), python=sys.executable)
-    os.makedirs(target.prefix)
-    monkeypatch.setattr(req, "find_target", lambda python: target)
-    templates = tmp_path / "data" / "templates"
-    templates.mkdir(parents=True)
-    (templates / f"pip-{host_pip_version()}").write_text(TEMPLATE)
+def bench(config, target, tmp_path):
     bench = Bench(config, target, str(tmp_path))
     bench.install("alpha", "1.0")
     bench.install("beta", "1.0")

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -228,3 +229,14 @@ def test_the_version_of_pip_is_told_by_its_metadata(tmp_path, monkeypatch):
     assert host_pip_version() == "99.1"
     monkeypatch.setattr(sys, "path", [])
     assert host_pip_version() == "unknown"
+
+
+def test_the_files_of_the_whole_process_go_with_the_run(config):
+    usual = tempfile.gettempdir()
+    with open_here(config) as resources:
+        with resources.process_files():
+            assert os.path.dirname(tempfile.mkdtemp()) == resources.temporary
+            short = resources.short_directory()
+            assert os.path.dirname(short) == usual
+        assert tempfile.gettempdir() == usual
+    assert not os.path.exists(short) and os.listdir(os.path.join(config.data_directory, "tmp")) == []

@@ -1,0 +1,41 @@
+"""Runs that go on beside a test: what belongs to them, and when they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+__all__ = ["finish", "processes_of", "wait_for"]
+
+
+def processes_of(place):
+    """Command lines of the processes whose environment names a place, by process id, where the system tells."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc") else ()):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as environ, open(f"/proc/{pid}/cmdline", "rb") as command:
+                if os.fsencode(place) in environ.read():
+                    found[int(pid)] = command.read().replace(b"\0", b" ").decode()
+        except OSError:  # it has gone meanwhile
+            pass
+    return found
+
+
+def wait_for(condition, process=None, seconds=60.0):
+    """Wait until something is so, and not for a process that has ended."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        assert process is None or process.poll() is None, process.communicate()
+        time.sleep(0.0005)
+
+
+def finish(process, seconds=120.0):
+    """Wait for a run: its status and streams. It leads a process group, which ends with it if that takes too long."""
+    try:
+        stdout, stderr = process.communicate(timeout=seconds)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode, stdout, stderr
