@@ -208,7 +208,7 @@ def open_engine(
         constraints=(_demands(request.build_constraints), words),
         watcher=watcher,
     )
-    engine.eager = not request.require_hashes
+    engine.eager, engine.constrained = not request.require_hashes, request.constrained_by_settings
     return engine
 
 

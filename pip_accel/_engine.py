@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine"]
 
-_PLAIN_CONSTRAINTS = (26, 2)  # from this pip on, $PIP_CONSTRAINT has no effect on builds
+_PLAIN_CONSTRAINTS = (26, 2)  # from this pip on, constraints in its settings have no effect on builds
 _LONGEST_SOCKET = 100  # bytes of its path
 #: What the work of this thread is done for: sdists that wait to be built, and sets of build requirements to be planned.
 _Chain = tuple[str, ...]
@@ -107,6 +107,7 @@ class Engine:
         self._builder: Builder | None = None
         self._passing: Store | None = None
         self.eager = True  #: whether builds may begin before the plan is there
+        self.constrained = False  #: whether pip's settings, and not its words, name constraint files
         self.passive = False  #: whether no pip may be started to plan build requirements
         self.online = False  #: whether an index was asked for build requirements
 
@@ -134,8 +135,8 @@ class Engine:
                 from pip_accel._resources import host_pip_version, is_older
                 from pip_accel.caches import CacheManager
 
-                if self.resources.environ.get("PIP_CONSTRAINT") and is_older(host_pip_version(), _PLAIN_CONSTRAINTS):
-                    raise Unsupported("With $PIP_CONSTRAINT this pip constrains build requirements as well")
+                if self.constrained and is_older(host_pip_version(), _PLAIN_CONSTRAINTS):
+                    raise Unsupported("This pip applies the constraints in its settings to build requirements as well")
                 caches = CacheManager(
                     self.resources.config,
                     on_failure=lambda name, error: self._say(f"The cache backend {name} is off for this run: {error}"),

@@ -59,6 +59,7 @@ class Request(NamedTuple):
     python: str | None  #: value of ``--python``: an interpreter, or the directory of an environment
     requirements: tuple[Root, ...]  #: in the order in which pip meets them
     constraints: tuple[Root, ...]
+    constrained_by_settings: bool  #: whether pip's configuration or its variables name constraint files
     files: tuple[str, ...]  #: absolute paths of all requirement and (build) constraint files, also included ones
     index: IndexSettings  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     format_control: FormatControl
@@ -133,6 +134,7 @@ def parse(
     values: dict[str, Any] = {}
     apply_settings(values, settings_for("install", settings), "i")
     install_settings = _translate_settings(values, settings)
+    constrained_by_settings = bool(values.get("constraints"))
     apply_words(values, given)
     if values.get("python") and not python:
         raise Unsupported("the option --python stands behind the command")
@@ -171,6 +173,7 @@ def parse(
         python=python,
         requirements=tuple(requirements),
         constraints=tuple(constraints),
+        constrained_by_settings=constrained_by_settings,
         files=tuple(dict.fromkeys(files)),
         index=index.settings(),
         format_control=values.get("format_control", FormatControl()),

@@ -257,6 +257,14 @@ def test_settings_mean_what_they_mean_to_pip(directory, answers, key):
     check_request(parse(SETTINGS_WORDS, environ), answers[id(SAME_WITH_SETTINGS), key], str(directory))
 
 
+def test_constraints_among_the_settings_are_told_from_those_among_the_words(directory):
+    words = ["install", "six", "-c", "limits.txt"]
+    (directory / "constraining.conf").write_text("[install]\nconstraint = limits.txt\n")
+    assert not parse(words, make_environ()).constrained_by_settings
+    for settings in ({"PIP_CONSTRAINT": "limits.txt"}, {"PIP_CONFIG_FILE": "constraining.conf"}):
+        assert parse(words, make_environ(**settings)).constrained_by_settings
+
+
 @pytest.mark.parametrize("key", REFUSED_BY_PIP)
 def test_what_is_left_to_pip_as_wrong_is_wrong_for_pip(answers, key):
     assert "error" in answers[id(REFUSED_BY_PIP), key]
