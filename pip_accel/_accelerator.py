@@ -281,6 +281,7 @@ def _question(
         view=view,
         dependencies=not request.no_deps,
         refresh=request.upgrade,
+        require_hashes=request.require_hashes,
         spellings=_spellings(request),
         replaced=_replaced(request),
     )
@@ -362,9 +363,10 @@ def _describe_links(link: str) -> str:
     path = link
     if link.startswith("file:"):
         from urllib.parse import urlsplit
-        from urllib.request import url2pathname
 
-        path = url2pathname(urlsplit(link).path)
+        from pip_accel._text import url_to_path
+
+        path = url_to_path(urlsplit(link).path)
     if "://" not in path and os.path.isdir(path):
         rows = []
         for entry in os.scandir(path):
@@ -402,9 +404,9 @@ def _build_environ(request: Request, environ: Mapping[str, str]) -> dict[str, st
 
 
 def _as_url(link: str) -> str:
-    from urllib.request import pathname2url
+    from pip_accel._text import path_to_url
 
-    return "file://" + pathname2url(link) if os.path.isabs(link) else link
+    return path_to_url(link) if os.path.isabs(link) else link
 
 
 class PatchedAttribute:

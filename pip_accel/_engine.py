@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from pip_accel._build.builder import Builder, Prepared
     from pip_accel._build.recipe import Recipe
     from pip_accel._build.service import MetadataService
-    from pip_accel._index import Known
     from pip_accel._plan.clauses import Demand
     from pip_accel._plan.planning import Direct, Plan, Question
     from pip_accel._progress import BuildWatcher
@@ -172,8 +171,12 @@ class Engine:
 
     def plan(self, question: Question, environ: Mapping[str, str]) -> Plan:
         """Plan an installation; sdists prepare their metadata in our own build environments meanwhile."""
+        from pip_accel._plan.closing import plan_from_pins
         from pip_accel._plan.planning import make_plan
 
+        plan = plan_from_pins(self.resources, question)
+        if plan is not None:
+            return plan
         with self._pass(question, environ) as (inner, sources):
             return make_plan(self.resources, question, inner, sources, say=self._say)
 
@@ -198,10 +201,12 @@ class Engine:
         :param key: under which the plan goes into :attr:`_plans`.
         :param turn: to be held while pip fetches, so that nothing is fetched twice.
         """
+        from pip_accel._plan.closing import plan_from_winners
+
         question = self._question(wanted)
         pins, lasting = self._recall(wanted), False
         if pins is None:
-            pins, lasting = self._close(question), True
+            pins, lasting = plan_from_winners(self.resources, question), True
         if pins is None and self.passive:
             raise Unsupported("only pip can tell now what satisfies its build requirements {them}", them=wanted)
         if pins is None:
@@ -216,14 +221,15 @@ class Engine:
 
     def _fetch(self, question: Question) -> tuple[tuple[Pin, ...], bool]:
         """Plan build requirements with the help of pip; give also whether the answer holds beyond this run."""
+        from pip_accel._plan.closing import plan_from_winners
         from pip_accel._plan.planning import fetch
 
-        pins = self._close(question)  # another thread may have fetched the same
+        pins = plan_from_winners(self.resources, question)  # another thread may have fetched the same
         if pins is None and not self.resources.config.offline:
             with self._pass(question, self._build_environ) as (inner, sources):
                 fetch(self.resources, question, inner, sources, say=self._say)
             self.online = True
-            pins = self._close(question)
+            pins = plan_from_winners(self.resources, question)
         if pins is not None:
             return pins, True
         plan = self.plan(question, self._build_environ)
@@ -258,41 +264,10 @@ class Engine:
             view=self._view,
             dependencies=True,
             refresh=False,
+            require_hashes=False,
             spellings={},
             replaced=None,
         )
-
-    def _close(self, question: Question) -> tuple[Pin, ...] | None:
-        """Give the pins of build requirements where the view alone decides them."""
-        from pip_accel._plan.clauses import Metadata
-        from pip_accel._plan.closing import close
-        from pip_accel._plan.planning import parse_metadata, roots_digest
-
-        index = self.resources.index
-        if self.resources.config.index_max_age is not None:
-            return None
-
-        def find(name: str) -> tuple[list[Archive], list[Known]]:
-            view = self._view.key(name)
-            return index.archives_in_view(view, name), index.known(view, name)
-
-        pins: dict[Archive, Pin] = {}
-
-        def read(archive: Archive) -> Metadata | None:
-            data = index.metadata(archive)
-            if data is None:
-                return None
-            name, version, requires = parse_metadata(data)
-            pins[archive] = Pin(name, version, archive, False, "")
-            return Metadata(version, requires)
-
-        markers = dict(self.resources.target.markers)
-        archives = close(question.roots, question.constraints, markers, find, read, roots_digest(question))
-        if archives is None:
-            return None
-        for archive in archives.values():
-            index.touch(archive)
-        return tuple(pins[archive] for archive in archives.values())
 
     def _memo(self, requires: tuple[str, ...]) -> str:
         view = self._view

@@ -15,10 +15,10 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from html import escape
 from typing import Any, NamedTuple
-from urllib.request import pathname2url
 
 from pip_accel import _fs
 from pip_accel._names import canonical_name, canonical_version, split_sdist_name, split_wheel_name
+from pip_accel._text import path_to_url
 from pip_accel._values import Archive
 from pip_accel.exceptions import Unsupported
 
@@ -311,7 +311,7 @@ class LocalIndex:
 
     def url(self, archive: Archive) -> str:
         """Give the URL under which an archive stands on a page."""
-        return "file://" + pathname2url(os.path.join(self._facts_directory(archive), archive.filename))
+        return path_to_url(os.path.join(self._facts_directory(archive), archive.filename))
 
     def write_page(self, archives: Iterable[Archive], path: str) -> dict[str, Archive]:
         """Write a page of links for ``--find-links``; give the archives by URL. Those without metadata are left out."""

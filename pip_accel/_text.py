@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 
-__all__ = ["compact", "escape_unprintable", "mask_secrets", "parse_boolean", "parse_size", "parse_timespan"]
+__all__ = [
+    "compact",
+    "escape_unprintable",
+    "mask_secrets",
+    "parse_boolean",
+    "parse_size",
+    "parse_timespan",
+    "path_to_url",
+    "url_to_path",
+]
 
 _MASK = "****"
 _SIZE_UNITS = "kmgtp"
@@ -112,3 +122,25 @@ def _multiply(number: str, factor: int) -> int | None:
         return None
     fraction = found[2] or ""
     return int(found[1] + fraction) * factor // int(f"1{'0' * len(fraction)}")
+
+
+def path_to_url(path: str) -> str:
+    """Give the ``file:`` URL of an absolute path."""
+    if os.name == "nt":
+        from urllib.request import pathname2url
+
+        return "file://" + pathname2url(path)
+    from urllib.parse import quote  # the same, without ssl and what else urllib.request brings along
+
+    return "file://" + quote(path)
+
+
+def url_to_path(path: str) -> str:
+    """Give the path that the path of a ``file:`` URL means."""
+    if os.name == "nt":
+        from urllib.request import url2pathname
+
+        return url2pathname(path)
+    from urllib.parse import unquote
+
+    return unquote(path)

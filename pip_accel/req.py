@@ -18,11 +18,11 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from pip_accel import _fs
 from pip_accel._environment import find_target
 from pip_accel._names import canonical_name, is_archive
+from pip_accel._text import url_to_path
 from pip_accel._values import Archive, Change, Installed, Pin, Scheme, Target
 from pip_accel.exceptions import (
     DamagedSourceDistribution,
@@ -111,7 +111,7 @@ class Requirement:
         if self._given_archive is not None:
             return self._given_archive
         info, parts = self._download_info, urlsplit(str(self._download_info.get("url", "")))
-        path = url2pathname(parts.path)
+        path = url_to_path(parts.path)
         if parts.scheme != "file" or "vcs_info" in info or not os.path.exists(path):
             return None
         said = (info.get("archive_info") or {}).get("hashes", {}).get("sha256")

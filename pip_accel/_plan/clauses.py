@@ -6,7 +6,7 @@ another one: the version is pinned, or it won online under clauses that let in e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pip_accel._index import Known
@@ -20,6 +20,7 @@ __all__ = [
     "is_pinned",
     "names_by_url",
     "newest_winner",
+    "offered_extras",
     "pinned_versions",
     "required_names",
     "satisfies",
@@ -209,11 +210,21 @@ def _wins_again(known: Known, clauses: frozenset[str]) -> bool:
 
 def required_names(metadata: bytes) -> set[str]:
     """Give the canonical names of all projects that core metadata requires, under any marker."""
-    found = set()
+    return {canonical_name(leading_name(text)) for text in _values(metadata, b"requires-dist:")}
+
+
+def offered_extras(metadata: bytes) -> frozenset[str]:
+    """Give the canonical names of the extras that core metadata offers."""
+    return frozenset(map(canonical_name, _values(metadata, b"provides-extra:")))
+
+
+def _values(metadata: bytes, header: bytes) -> Iterator[str]:
+    """Give the values of a header of core metadata.
+
+    :param header: in lower case, with its colon.
+    """
     for line in metadata.split(b"\n"):
         if not line.strip():
             break
-        if line[:14].lower() == b"requires-dist:":
-            text = line[14:].decode("utf-8", "replace").strip()
-            found.add(canonical_name(leading_name(text)))
-    return found
+        if line[: len(header)].lower() == header:
+            yield line[len(header) :].decode("utf-8", "replace").strip()

@@ -1,71 +1,187 @@
 """Plans without pip, where nothing is left to decide: every project has one version that wins, and the winners agree.
 
 This is pip's answer, too: its resolver takes the best version of each project, and only looks further on a conflict. It
-serves build requirements, for which nothing is installed beforehand, and of which a run has dozens.
+serves build requirements, for which nothing is installed beforehand and of which a run has dozens; and the user's own
+where each of them names one version and pip would have nothing to say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
-from pip_accel._index import Known, name_and_version
-from pip_accel._names import canonical_version
-from pip_accel._plan.clauses import Demand, Metadata, collect_clauses, is_pinned, newest_winner
-from pip_accel._values import Archive
+from pip_accel._index import name_and_version
+from pip_accel._names import canonical_name, canonical_version
+from pip_accel._plan.clauses import (
+    Metadata,
+    applies,
+    collect_clauses,
+    is_pinned,
+    names_by_url,
+    newest_winner,
+    offered_extras,
+    satisfies,
+)
+from pip_accel._plan.pip import Item
+from pip_accel._plan.planning import Plan, Question, in_order, parse_metadata, roots_digest
+from pip_accel._values import Archive, Pin
 
-__all__ = ["close"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pip_accel._resources import Resources
+
+__all__ = ["plan_from_pins", "plan_from_winners"]
 
 
-def close(
-    roots: Iterable[Demand],
-    constraints: Iterable[Demand],
-    markers: Mapping[str, str],
-    find: Callable[[str], tuple[list[Archive], list[Known]]],
-    read: Callable[[Archive], Metadata | None],
-    digest: str,
-) -> dict[str, Archive] | None:
-    """Give the archive of each project that the roots need, by canonical name, or ``None`` if only pip can tell.
+class _Choice(NamedTuple):
+    archive: Archive
+    item: Item
+    extras: frozenset[str]  #: those that it offers
 
-    :param find: gives archives and knowledge of a project in its view.
-    :param read: gives the metadata of an archive.
-    :param digest: of the whole request.
+    @property
+    def metadata(self) -> Metadata:
+        return Metadata(self.item.version, self.item.requires)
+
+
+def plan_from_winners(resources: Resources, question: Question) -> tuple[Pin, ...] | None:
+    """Give the pins of a request for which nothing is installed, or ``None`` if the view does not tell what wins."""
+    if resources.config.index_max_age is not None:
+        return None
+    choices = _close(resources, question, pinned=False)
+    return None if choices is None else _pins(resources, choices)
+
+
+def plan_from_pins(resources: Resources, question: Question) -> Plan | None:
+    """Plan an installation of which each distribution is asked for by its version, or give ``None``.
+
+    Also where pip would say more than that it installs them: that something is there already, yanked or lacks an extra.
     """
-    roots, constraints = list(roots), list(constraints)
-    archives: dict[str, Archive] = {}
-    chosen: dict[str, Metadata] = {}
+    if question.refresh or question.directs:
+        return None
+    choices = _close(resources, question, pinned=True)
+    if not choices:
+        return None
+    markers = dict(resources.target.markers)
+    roots = [root for root in question.roots if applies(root.marker, markers)]
+    # The others would be called as pip spells them, which depends on the requirement that it meets first.
+    if not choices.keys() <= {root.name for root in roots}:
+        return None
+    if any(each.archive.yanked is not None for each in choices.values()) or _lacks_extras(question, choices):
+        return None
+    if not _has_hashes(question, choices) or _is_installed(resources, question, choices):
+        return None
+    # In a circle of dependencies the order in which pip reports them counts.
+    ordered = {root.name: choices[root.name] for root in roots if root.name in choices}
+    return Plan(_pins(resources, ordered), "", "", 0, False, True, question.spellings)
+
+
+def _close(resources: Resources, question: Question, *, pinned: bool) -> dict[str, _Choice] | None:
+    """Give what each project that a request needs is to be installed from, or ``None`` if only pip can tell.
+
+    :param pinned: whether every version has to be asked for.
+    """
+    markers = dict(resources.target.markers)
+    choices: dict[str, _Choice] = {}
     while True:
-        clauses = collect_clauses(roots, constraints, chosen, markers, with_missing=True)
-        missing = [name for name in clauses if name not in chosen]
+        clauses = collect_clauses(
+            question.roots,
+            question.constraints,
+            {name: choice.metadata for name, choice in choices.items()},
+            markers,
+            dependencies=question.dependencies,
+            with_missing=True,
+        )
+        missing = [name for name in clauses if name not in choices]
         for name in missing:
-            found = _choose(name, clauses[name], find, digest)
-            metadata = None if found is None else read(found)
-            if found is None or metadata is None:
+            archive = _choose(resources, question, name, clauses[name], pinned)
+            choice = None if archive is None else _read(resources, archive, name)
+            if choice is None:
                 return None
-            archives[name], chosen[name] = found, metadata
+            choices[name] = choice
         if not missing:
             break
     # Later requirements may have narrowed an earlier choice.
-    for name, archive in archives.items():
-        if _choose(name, clauses[name], find, digest) != archive:
+    for name, choice in choices.items():
+        if _choose(resources, question, name, clauses[name], pinned) != choice.archive:
             return None
-    return archives
+    return None if names_by_url({name: choice.metadata for name, choice in choices.items()}) else choices
 
 
 def _choose(
-    name: str,
-    clauses: frozenset[str],
-    find: Callable[[str], tuple[list[Archive], list[Known]]],
-    digest: str,
+    resources: Resources, question: Question, name: str, clauses: frozenset[str], pinned: bool
 ) -> Archive | None:
     """Give the one archive that wins under these clauses, if that is known."""
-    archives, known = find(name)
-    winner = newest_winner(clauses, known, digest)
+    view = question.view.key(name)
+    known = resources.index.known(view, name)
+    winner = None if pinned else newest_winner(clauses, known, roots_digest(question))
     fitting = []
-    for archive in archives:
+    for archive in resources.index.archives_in_view(view, name):
         split = name_and_version(archive.filename, name)
         if split is None:
             continue
-        version = canonical_version(split[1])
-        if is_pinned(version, clauses, known) or (winner is not None and winner.version == version):
+        version, (public, local, _) = canonical_version(split[1]), split[1].partition("+")
+        fits = is_pinned(version, clauses, known) or (winner is not None and winner.version == version)
+        # One with a local part fits a version without, too, and is preferred.
+        if (fits and satisfies(split[1], clauses)) or (local and is_pinned(public, clauses)):
             fitting.append(archive)
     return fitting[0] if len(fitting) == 1 else None
+
+
+def _read(resources: Resources, archive: Archive, project: str) -> _Choice | None:
+    """Read the metadata of an archive, if it is known and is what the file name says."""
+    data = resources.index.metadata(archive)
+    if data is None:
+        return None
+    name, version, requires = parse_metadata(data)
+    if (canonical_name(name), canonical_version(version)) != name_and_version(archive.filename, project):
+        return None
+    item = Item(name, version, resources.index.url(archive), True, None, tuple(requires))
+    return _Choice(archive, item, offered_extras(data))
+
+
+def _lacks_extras(question: Question, choices: Mapping[str, _Choice]) -> bool:
+    """Whether some distribution may be asked for an extra that it does not offer: pip says so."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    asked = [(root.name, root.extras) for root in question.roots]
+    for choice in choices.values():
+        for text in choice.item.requires:
+            if "[" not in text:
+                continue
+            try:
+                requirement = Requirement(text)
+            except InvalidRequirement:
+                return True
+            asked.append((canonical_name(requirement.name), frozenset(map(canonical_name, requirement.extras))))
+    return any(name in choices and not extras <= choices[name].extras for name, extras in asked)
+
+
+def _has_hashes(question: Question, choices: Mapping[str, _Choice]) -> bool:
+    """Whether each archive has one of the hashes that are asked for, where that has to be."""
+    hashes = question.view.hashes
+    if not hashes and not question.require_hashes:
+        return True
+    names = [each.name for each in (*question.roots, *question.constraints)]
+    return all(  # of hashes in two places pip takes what both have
+        f"sha256:{choice.archive.sha256}" in hashes.get(name, ()) and names.count(name) == 1
+        for name, choice in choices.items()
+    )
+
+
+def _is_installed(resources: Resources, question: Question, names: Collection[str]) -> bool:
+    """Whether one of these projects may be installed in a way that counts."""
+    from pip_accel._installed import find_installed
+
+    if question.replaced is None:
+        return False
+    eggs = any(directory.endswith(".egg") for directory in resources.target.path)
+    return eggs or not find_installed(resources.target).keys().isdisjoint(names)
+
+
+def _pins(resources: Resources, choices: Mapping[str, _Choice]) -> tuple[Pin, ...]:
+    pins = []
+    for item in in_order([choice.item for choice in choices.values()]):
+        archive = choices[canonical_name(item.name)].archive
+        resources.index.touch(archive)
+        pins.append(Pin(item.name, item.version, archive, item.requested, ""))
+    return tuple(pins)

@@ -14,10 +14,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
-from urllib.request import pathname2url
 
 from pip_accel._process import Completed, pass_through, run
-from pip_accel._text import mask_secrets
+from pip_accel._text import mask_secrets, path_to_url
 from pip_accel.exceptions import NothingFound, PipFailed, Unsupported
 
 __all__ = ["Downloads", "Item", "Report", "download", "hand_over", "last_error", "pip_command", "resolve_locally"]
@@ -115,7 +114,7 @@ def resolve_locally(
     # keep pip off the network: links in requirement files remain.
     settings = {
         **environ,
-        "PIP_FIND_LINKS": "file://" + pathname2url(page),
+        "PIP_FIND_LINKS": path_to_url(page),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_EXISTS_ACTION": environ.get("PIP_EXISTS_ACTION") or "w",
         # For what it tells an index of this machine, pip asks a dozen programs; here it speaks to none.
@@ -197,7 +196,7 @@ def download(
         command=[mask_secrets(word) for word in command],
         status=answer.status,
         output=answer.output,
-        errors="".join(line for line in answer.errors.splitlines(True) if f"'file://{pathname2url(work)}" not in line),
+        errors="".join(line for line in answer.errors.splitlines(True) if f"'{path_to_url(work)}" not in line),
     )
 
 

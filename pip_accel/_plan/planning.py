@@ -1,7 +1,8 @@
 """From a request to a plan: which distributions, from which archives.
 
-The ways to it, in order: the *no-index pass*, in which pip answers from a page of what the view has; the *download-only
-pass*, in which pip fetches what is missing, and then the no-index pass again. Nothing changes in the target meanwhile.
+The ways to it, in order: *pins that close* (:mod:`pip_accel._plan.closing`), without pip; the *no-index pass*, in which
+pip answers from a page of what the view has; the *download-only pass*, in which pip fetches what is missing, and then
+the no-index pass again. Nothing changes in the target meanwhile.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
-from urllib.request import pathname2url, url2pathname
 
 from pip_accel._index import Known, ViewSettings, digest_of, name_and_version
 from pip_accel._names import canonical_name, canonical_version, leading_name
@@ -29,6 +29,7 @@ from pip_accel._plan.clauses import (
     vouching,
 )
 from pip_accel._plan.pip import Item, Report, download, last_error, resolve_locally
+from pip_accel._text import path_to_url, url_to_path
 from pip_accel._values import Archive, Pin
 from pip_accel.exceptions import NothingFound, Unsupported
 
@@ -36,7 +37,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel._resources import Resources
 
-__all__ = ["Direct", "Plan", "Question", "fetch", "make_plan", "parse_metadata", "roots_digest"]
+__all__ = ["Direct", "Plan", "Question", "fetch", "in_order", "make_plan", "parse_metadata", "roots_digest"]
 
 
 #: pip's line about a file that it looks at, and the distribution that requires it.
@@ -65,6 +66,7 @@ class Question(NamedTuple):
     view: ViewSettings
     dependencies: bool  #: not with ``--no-deps``
     refresh: bool  #: ask the index in any case (``-U``)
+    require_hashes: bool  #: take no archive but those whose hashes the view demands
     spellings: Mapping[str, str]  #: canonical names of the roots, as the user spelled them
     replaced: frozenset[str] | None  #: canonical names of what is replaced though it would do; ``None``: everything
 
@@ -392,7 +394,7 @@ def _pages_of_this_run(resources: Resources, question: Question, work: str) -> t
     directory = os.path.join(work, "fetched")
     for name, archives in fetched.items():
         index.write_page(archives, os.path.join(directory, name, "index.html"))
-    return (f"--extra-index-url=file://{pathname2url(directory)}/",)
+    return (f"--extra-index-url={path_to_url(directory)}/",)
 
 
 def _read_metadata(archive: Archive, sources: Sources) -> bytes:
@@ -413,7 +415,7 @@ def parse_metadata(metadata: bytes) -> tuple[str, str, list[str]]:
 
 def _pins(resources: Resources, report: Report, by_url: Mapping[str, Archive]) -> tuple[Pin, ...]:
     pins = []
-    for item in _in_order(report.items):
+    for item in in_order(report.items):
         archive = by_url.get(item.url.partition("#")[0])
         if archive is None:
             archive = _take_in(resources, item.url)
@@ -427,7 +429,7 @@ def _pins(resources: Resources, report: Report, by_url: Mapping[str, Archive]) -
 def _take_in(resources: Resources, url: str) -> Archive:
     """Take what pip found elsewhere on this machine into the index; a directory is what it is."""
     parts = urlsplit(url)
-    path = url2pathname(parts.path)
+    path = url_to_path(parts.path)
     if parts.scheme == "file" and os.path.isdir(path):
         return Archive(path, os.path.basename(path), "")
     if parts.scheme != "file" or not os.path.isfile(path):
@@ -440,7 +442,7 @@ def _take_in(resources: Resources, url: str) -> Archive:
     return archive
 
 
-def _in_order(items: Sequence[Item]) -> list[Item]:
+def in_order(items: Sequence[Item]) -> list[Item]:
     """Put dependencies before what requires them: by distance from what nobody requires, then by name, backwards."""
     by_name = {canonical_name(item.name): item for item in items}
     needs = {}

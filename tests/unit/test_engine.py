@@ -17,7 +17,7 @@ import pytest
 from pip_accel import _engine, _resources
 from pip_accel._build.recipe import Recipe
 from pip_accel._engine import Engine
-from pip_accel._plan import clauses, planning
+from pip_accel._plan import clauses, closing, planning
 from pip_accel._process import Ended, run
 from pip_accel._values import Archive, Pin
 from pip_accel.config import Config
@@ -181,7 +181,7 @@ def test_what_many_threads_require_is_fetched_and_planned_once(closes, monkeypat
     monkeypatch.setattr(Engine, "plan", plan)
     monkeypatch.setattr(Engine, "_recall", lambda self, requires: None)
     monkeypatch.setattr(Engine, "_remember", lambda self, requires, pins: None)
-    monkeypatch.setattr(Engine, "_close", lambda self, question: (pin("beta"),) if fetched and closes else None)
+    monkeypatch.setattr(closing, "plan_from_winners", lambda *given: (pin("beta"),) if fetched and closes else None)
     monkeypatch.setattr(Engine, "_pass", lambda self, question, environ: nullcontext(({}, None)))
     made = engine()
     found = in_threads(lambda: made.plan_requirements(["beta"]))

@@ -19,7 +19,7 @@ from pip_accel._names import canonical_name
 from pip_accel._plan import planning
 from pip_accel._plan.clauses import Demand
 from pip_accel._plan.pip import Downloads, Item, Report
-from pip_accel._plan.planning import Direct, Question, _in_order, _spellings, make_plan, parse_metadata, roots_digest
+from pip_accel._plan.planning import Direct, Question, _spellings, in_order, make_plan, parse_metadata, roots_digest
 from pip_accel._process import Completed
 from pip_accel.exceptions import NothingFound, Unsupported
 from tests.lib.archives import make_sdist, make_wheel
@@ -41,7 +41,7 @@ def question(*requirements, constraints=(), **changes):
     fields = {
         "python": None, "install_words": requirements, "download_words": requirements, "roots": demands(requirements),
         "constraints": demands(constraints), "directs": (), "view": VIEW, "dependencies": True, "refresh": False,
-        "spellings": {}, "replaced": None,
+        "require_hashes": False, "spellings": {}, "replaced": None,
     }  # fmt: skip
     return Question(**{**fields, **changes})
 
@@ -388,18 +388,18 @@ def item(name, *requires, url=""):
     ],
 )
 def test_dependencies_come_before_what_requires_them(items, expected):
-    assert [each.name for each in _in_order(items)] == expected
-    assert [each.name for each in _in_order(items[::-1])] == expected
+    assert [each.name for each in in_order(items)] == expected
+    assert [each.name for each in in_order(items[::-1])] == expected
 
 
 def test_in_a_circle_what_was_asked_for_comes_last():
-    assert [each.name for each in _in_order([item("a", "b"), item("b", "a")])] == ["b", "a"]
-    assert [each.name for each in _in_order([item("b", "a"), item("a", "b")])] == ["a", "b"]
+    assert [each.name for each in in_order([item("a", "b"), item("b", "a")])] == ["b", "a"]
+    assert [each.name for each in in_order([item("b", "a"), item("a", "b")])] == ["a", "b"]
 
 
 def test_many_that_all_require_each_other_are_put_in_order_in_time():
     names = [f"p{n:02}" for n in range(40)]
-    assert len(_in_order([item(name, *names) for name in names])) == 40
+    assert len(in_order([item(name, *names) for name in names])) == 40
 
 
 def test_names_are_spelled_as_the_first_requirement_spells_them():

@@ -1,9 +1,20 @@
 """Text for people, and from people."""
 
+from urllib.request import pathname2url, url2pathname
+
 import humanfriendly
 import pytest
 
-from pip_accel._text import compact, escape_unprintable, mask_secrets, parse_boolean, parse_size, parse_timespan
+from pip_accel._text import (
+    compact,
+    escape_unprintable,
+    mask_secrets,
+    parse_boolean,
+    parse_size,
+    parse_timespan,
+    path_to_url,
+    url_to_path,
+)
 
 
 @pytest.mark.parametrize(
@@ -106,3 +117,10 @@ def test_unlimited_is_none(parse):
 def test_nonsense_is_neither_a_size_nor_a_time(parse, text):
     with pytest.raises(ValueError, match=r"^a number of .* or unlimited$"):
         parse(text)
+
+
+@pytest.mark.parametrize("path", ["/plain/path.whl", "/with blank/ü#?%41;&/+x", "/"])
+def test_paths_and_urls_are_those_of_the_standard_library(path):
+    assert path_to_url(path) == "file://" + pathname2url(path)
+    assert url_to_path(path_to_url(path).removeprefix("file://")) == path
+    assert url_to_path("/a%20b%2Fc") == url2pathname("/a%20b%2Fc")
