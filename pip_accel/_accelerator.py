@@ -197,6 +197,8 @@ def open_engine(
         resources.environ,
         tuple(resources.config.key_variables),
     )
+    if recipe.outside is None:
+        resources.index.passing = resources.directory("facts")
     resources.index.variant, resources.index.state = cache(recipe.variant), recipe.state
     words = [word for path in request.build_constraint_files for word in ("--constraint", path)]
     engine = Engine(

@@ -475,7 +475,7 @@ class Engine:
         sources = [pin for pin in pins if _is_source(pin)]
         built = dict(zip(map(_identity, sources), self._obtain(sources), strict=True))
         archives = [built.get(_identity(pin), pin.archive) for pin in pins]
-        passing = {built[_identity(pin)].sha256 for pin in sources if not pin.archive.sha256}
+        passing = {built[_identity(pin)].sha256 for pin in sources if not self.builder.lasts(pin)}
         store = self.resources.store
         found: dict[str, Tree] = {}
         missing: dict[str, Archive] = {}
@@ -513,14 +513,14 @@ class Engine:
     def _unpack(self, pin: Pin, prepared: Prepared | None) -> Archive:
         """Build, and unpack the result into the store at once."""
         archive = self._build(pin, prepared)
-        store = self.resources.store if pin.archive.sha256 else self._passing_store
+        store = self.resources.store if self.builder.lasts(pin) else self._passing_store
         if store.find_sound(archive.sha256) is None:
             store.add([archive])
         return archive
 
     @property
     def _passing_store(self) -> Store:
-        """A store for what was built from a directory: nothing of it outlives the run but what gets installed."""
+        """A store for what no later run can use: nothing of it outlives the run but what gets installed."""
         with self._lock:
             if self._passing is None:
                 self._passing = self.resources.open_store(self.resources.directory("trees"))

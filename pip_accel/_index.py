@@ -89,6 +89,7 @@ class LocalIndex:
         self.tag = tag
         self.variant: Callable[[str], str] = _plain  #: names the way in which the sdists of a project are to be built
         self.state: Callable[[Iterable[str]], Mapping[str, str]] = _unset  #: gives digests of variables as they are now
+        self.passing = ""  #: a directory for what is known of sdists, if it holds for this run only
         self.added = False  #: whether this run added an archive
 
     # Archives
@@ -151,6 +152,8 @@ class LocalIndex:
         directory = os.path.dirname(archive.path)
         if archive.filename.endswith(".whl"):
             return directory
+        if self.passing:
+            return os.path.join(self.passing, archive.sha256)
         split = name_and_version(archive.filename)
         return os.path.join(directory, self.tag + self.variant(split[0] if split is not None else ""))
 
@@ -224,6 +227,8 @@ class LocalIndex:
         _fs.write_file(self._tree_path(digest, project), json.dumps(value))
 
     def _tree_path(self, digest: str, project: str) -> str:
+        if self.passing:
+            return os.path.join(self.passing, digest + ".json")
         return os.path.join(self.root, "trees", digest[:2], digest, self.tag + self.variant(project) + ".json")
 
     # Views

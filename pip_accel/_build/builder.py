@@ -21,7 +21,7 @@ from pip_accel._names import canonical_name, canonical_version
 from pip_accel._process import pause, run
 from pip_accel._progress import keep_output
 from pip_accel._values import Archive, Pin, Tree
-from pip_accel.exceptions import BinaryDistributionError, BuildFailed, PipAcceleratorError
+from pip_accel.exceptions import BinaryDistributionError, BuildFailed, PipAcceleratorError, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -228,7 +228,12 @@ class Builder:
     # Keys
 
     def buildable(self, pin: Pin) -> Buildable | None:
-        """Give the key of an sdist's build from what is known about it, or ``None`` if its backend was never asked."""
+        """Give the key of an sdist's build from what is known about it, or ``None`` if its backend was never asked.
+
+        :raises Unsupported: no result can be known to be the one that a build would have now.
+        """
+        if not self.lasts(pin):
+            raise Unsupported("without isolation it sees a project that is installed as editable, and may have changed")
         facts = self._resources.index.build_facts(pin.archive)
         return None if facts is None else self._buildable(pin, facts)
 
@@ -251,10 +256,14 @@ class Builder:
             compiler=self._compiler,
             config_settings=self._recipe.settings_of(name),
             build_constraints=self._recipe.constraints,
-            outside=self._recipe.outside,
+            outside=self._recipe.outside or (),
             named=facts["variables"],
         )
         return Buildable(key, self._resources.index.tag)
+
+    def lasts(self, pin: Pin) -> bool:
+        """Whether the result of a build is of use beyond this run."""
+        return bool(pin.archive.sha256) and self._recipe.outside is not None
 
     def _find(self, buildable: Buildable) -> Archive | None:
         for path in self._caches.candidates(buildable):
@@ -273,7 +282,7 @@ class Builder:
         :param prepared: its source tree, if its metadata was just prepared there.
         :raises BinaryDistributionError: it cannot be built; the build's whole output is in the context.
         """
-        if pin.archive.sha256:
+        if self.lasts(pin):
             try:
                 buildable = self.buildable(pin)
             except PipAcceleratorError:  # what was kept of its requirements may not hold any more: it is asked anew
@@ -299,7 +308,7 @@ class Builder:
             task = _Task(pin, prepared, lent, work, label)
             facts = prepared._replace(dynamic=lent.dynamic).facts
             buildable = self._buildable(pin, facts)
-            if not pin.archive.sha256:
+            if not self.lasts(pin):
                 return self._keep(self._build(task, buildable), pin)
             self._resources.index.set_build_facts(pin.archive, facts)
             locks = self._resources.place("locks")

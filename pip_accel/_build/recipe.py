@@ -19,7 +19,7 @@ class Recipe(NamedTuple):
     isolation: bool = True
     settings: Mapping[str, Mapping[str, Any]] = {}  #: config settings by canonical name; of directories: by real path
     constraints: tuple[str, ...] = ()  #: on build requirements, sorted
-    outside: tuple[str, ...] = ()  #: what a build that is not isolated can see
+    outside: tuple[str, ...] | None = ()  #: what a build that is not isolated can see; ``None``: it may change
     environ: Mapping[str, str] = {}
     variables: tuple[str, ...] = ()  #: names of those that the user knows to matter
 
@@ -48,10 +48,10 @@ class Recipe(NamedTuple):
         return state_of_variables(names, self.environ)
 
 
-def see_outside(target: Target) -> tuple[str, ...]:
+def see_outside(target: Target) -> tuple[str, ...] | None:
     """Give what a build that is not isolated can see: each distribution of the target with a digest of its modules.
 
-    Where one of them is no more than a pointer to a source tree that may change, the answer is never the same twice.
+    ``None`` if one of them is no more than a pointer to a source tree, which may change.
     """
     from pip_accel import _fs
     from pip_accel._installed import find_installed
@@ -60,7 +60,7 @@ def see_outside(target: Target) -> tuple[str, ...]:
     for name, found in sorted(find_installed(target).items()):
         record = _fs.read_text(os.path.join(found.metadata, "RECORD"))
         if record is None or _is_editable(_fs.read_text(os.path.join(found.metadata, "direct_url.json"))):
-            return (os.urandom(16).hex(),)
+            return None
         rows.append(f"{name}=={found.version} {digest_of(sorted(filter(_is_module, record.splitlines())))}")
     return tuple(rows)
 

@@ -572,8 +572,9 @@ def test_what_scripts_are_called_by_does_not_matter_to_a_build_without_isolation
     assert [each.hooks for each in tried] == [{"from-index": ["metadata", "wheel"]}, {}]
 
 
-def test_a_build_without_isolation_beside_an_editable_is_never_taken_from_a_cache(trial):
+def test_a_build_without_isolation_beside_an_editable_is_never_taken_from_a_cache_and_never_kept(trial):
     trial.offer("from-index")
+    kept = []
     for _ in range(2):
         environment = trial.environment()
         info = os.path.join(environment.site_packages, "edited-1.0.dist-info")
@@ -587,6 +588,10 @@ def test_a_build_without_isolation_beside_an_editable_is_never_taken_from_a_cach
             with open(os.path.join(info, name), "w", encoding="utf-8") as stream:
                 stream.write(text)
         assert "wheel" in trial.accel("--no-build-isolation", "from-index", into=environment).hooks["from-index"]
+        files = {path for path in snapshot(trial.data) if not path.startswith("logs")}
+        assert not any(path.startswith(("binaries", "trees")) and "from" in path for path in files)
+        kept.append(files)
+    assert kept[0] == kept[1]
 
 
 def test_build_constraints_bound_what_builds_require(trial):
