@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from pip_accel._environment import find_target, validate_environment
@@ -16,30 +16,13 @@ if TYPE_CHECKING:
     from pip_accel._engine import Engine
     from pip_accel._index import ViewSettings
     from pip_accel._plan.arguments import Request
-    from pip_accel._plan.clauses import Demand
-    from pip_accel._plan.planning import Plan, Question
+    from pip_accel._plan.planning import Plan
     from pip_accel._plan.requirements import Root
     from pip_accel._progress import BuildWatcher
     from pip_accel._resources import Resources
     from pip_accel.config import Config
 
 __all__ = ["Outcome", "PatchedAttribute", "PipAccelerator", "check_target", "install", "running_inside"]
-
-#: Options of pip that say how it reaches an index: they hold for build requirements, too.
-_CONNECTION = (
-    ("trusted_hosts", "PIP_TRUSTED_HOST"),
-    ("cert", "PIP_CERT"),
-    ("client_cert", "PIP_CLIENT_CERT"),
-    ("proxy", "PIP_PROXY"),
-    ("no_proxy_env", "PIP_NO_PROXY_ENV"),
-    ("retries", "PIP_RETRIES"),
-    ("resume_retries", "PIP_RESUME_RETRIES"),
-    ("timeout", "PIP_TIMEOUT"),
-    ("cache_dir", "PIP_CACHE_DIR"),
-    ("keyring_provider", "PIP_KEYRING_PROVIDER"),
-    ("no_input", "PIP_NO_INPUT"),
-)
-
 
 _OLDEST_PIP = (25, 3)  # earlier ones prepare every sdist before they report what they would install
 
@@ -135,10 +118,11 @@ def install(
     """
     from pip_accel._install.link import Linker
     from pip_accel._install.transaction import install as install_changes
+    from pip_accel._plan.question import make_question, view_settings
 
-    view = _view_settings(request, resources)
+    view = view_settings(request, resources.target, resources.index.tag)
     with open_engine(resources, request, say, watcher, view=view) as engine:
-        question = _question(request, view, resources.python, resources.environ)
+        question = make_question(request, view, resources.target, resources.python, resources.environ)
         # That pip builds nothing, and refuses to have both this and --no-build-isolation.
         environ = {name: value for name, value in resources.environ.items() if name != "PIP_BUILD_CONSTRAINT"}
         plan = engine.plan(question, environ)
@@ -184,6 +168,7 @@ def open_engine(
 
     from pip_accel._build.recipe import Recipe, see_outside
     from pip_accel._engine import Engine
+    from pip_accel._plan.question import build_environ, demands_of, settings_for_builds, view_settings
 
     recipe = Recipe(
         request.build_isolation,
@@ -204,10 +189,10 @@ def open_engine(
     engine = Engine(
         resources,
         recipe,
-        _for_builds(view or _view_settings(request, resources)),
-        _build_environ(request, resources.environ),
+        settings_for_builds(view or view_settings(request, resources.target, resources.index.tag)),
+        build_environ(request, resources.environ),
         say,
-        constraints=(_demands(request.build_constraints), words),
+        constraints=(demands_of(request.build_constraints), words),
         watcher=watcher,
     )
     engine.eager, engine.constrained = not request.require_hashes, request.constrained_by_settings
@@ -216,12 +201,6 @@ def open_engine(
 
 def _constraint_text(root: Root) -> str:
     return root.name + root.specifier + (f"; {root.marker}" if root.marker else "")
-
-
-def _demands(roots: Iterable[Root]) -> tuple[Demand, ...]:
-    from pip_accel._plan.clauses import Demand
-
-    return tuple(Demand(root.name, frozenset(root.extras), root.specifier, root.marker) for root in roots)
 
 
 def _brace(plan: Plan) -> None:
@@ -258,157 +237,6 @@ def _changes(engine: Engine, plan: Plan, request: Request) -> tuple[Change, ...]
         tree = tree._replace(name=plan.spellings.get(name, tree.name))
         changes.append(Change(tree, pin.requested, pin.direct_url, old))
     return tuple(changes)
-
-
-def _question(
-    request: Request, view: ViewSettings, python: str | None, environ: Mapping[str, str]
-) -> Question:
-    from pip_accel._plan.arguments import download_words
-    from pip_accel._plan.planning import Direct, Question
-
-    words, dropped = _without_build_constraints(request.command_words)
-    if len(request.build_constraint_files) > dropped and "PIP_BUILD_CONSTRAINT" not in environ:
-        raise Unsupported("pip's configuration has build constraints")
-    return Question(
-        python=python,
-        install_words=words,
-        download_words=tuple(download_words(request._replace(command_words=words))),
-        roots=_demands(root for root in request.requirements if not root.direct),
-        constraints=_demands(request.constraints),
-        directs=tuple(
-            Direct(root.name, root.direct, root.kind, frozenset(root.extras), root.marker)
-            for root in request.requirements
-            if root.direct
-        ),
-        view=view,
-        dependencies=not request.no_deps,
-        refresh=request.upgrade,
-        require_hashes=request.require_hashes,
-        spellings=_spellings(request),
-        replaced=_replaced(request),
-    )
-
-
-def _without_build_constraints(words: Sequence[str]) -> tuple[tuple[str, ...], int]:
-    """Give the words without that option, and how many there were."""
-    from pip_accel._plan.options import scan
-
-    dropped = [each for each in scan(words, "i").given if each.option.dest == "build_constraints"]
-    places = {place for each in dropped for place in range(each.start, each.end)}
-    return tuple(word for place, word in enumerate(words) if place not in places), len(dropped)
-
-
-def _replaced(request: Request) -> frozenset[str] | None:
-    """Give the names of what pip replaces although it would do; ``None`` if that is everything."""
-    if request.ignore_installed or request.force_reinstall or (request.upgrade and request.upgrade_strategy == "eager"):
-        return None
-    return frozenset(root.name for root in request.requirements) if request.upgrade else frozenset()
-
-
-def _spellings(request: Request) -> dict[str, str]:
-    """Give the names of what was asked for, as the user spelled them first."""
-    from pip_accel._names import canonical_name, leading_name
-
-    found: dict[str, str] = {}
-    for root in request.requirements:
-        spelling = leading_name(root.text.strip())
-        if root.kind in ("sdist", "directory") and canonical_name(spelling) != root.name:
-            continue  # asked for by its path alone, it is called what its metadata says
-        # A wheel given by its path alone has the name that pip reads off the file: the canonical one.
-        found.setdefault(root.name, root.name if root.direct and root.specifier else spelling)
-    return found
-
-
-def _view_settings(request: Request, resources: Resources) -> ViewSettings:
-    from pip_accel._index import ViewSettings
-
-    index = request.index
-    hashes: dict[str, tuple[str, ...]] = {}
-    for root in (*request.requirements, *request.constraints):
-        if root.hashes:
-            hashes[root.name] = (*hashes.get(root.name, ()), *root.hashes)
-    return ViewSettings(
-        places=(
-            _without_secrets(index.index_url),
-            tuple(dict.fromkeys(_without_secrets(url) for url in index.extra_index_urls)),
-            tuple(dict.fromkeys(_describe_links(link) for link in index.find_links)),
-            index.no_index,
-        ),
-        target=f"{resources.index.tag}-{resources.target.version}",
-        no_binary=request.format_control.no_binary,
-        only_binary=request.format_control.only_binary,
-        prefer_binary=request.prefer_binary,
-        pre=request.pre,
-        hashes=hashes,
-    )
-
-
-def _for_builds(view: ViewSettings) -> ViewSettings:
-    """Give the settings for build requirements: those are built from wheels wherever there are any."""
-    return view._replace(no_binary=frozenset(), only_binary=frozenset(), hashes={})
-
-
-def _without_secrets(url: str) -> str:
-    """Give a URL without user, password, query and fragment."""
-    from urllib.parse import urlsplit, urlunsplit
-
-    if "://" not in url:
-        return url
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
-
-
-def _describe_links(link: str) -> str:
-    """Give a place of archives, with what lies there if it is a directory of this machine."""
-    from pip_accel._index import digest_of
-
-    path = link
-    if link.startswith("file:"):
-        from urllib.parse import urlsplit
-
-        from pip_accel._text import url_to_path
-
-        path = url_to_path(urlsplit(link).path)
-    if "://" not in path and os.path.isdir(path):
-        rows = []
-        for entry in os.scandir(path):
-            status = entry.stat()
-            rows.append([entry.name, status.st_size, status.st_mtime_ns])
-        return f"{path} {digest_of(sorted(rows))}"
-    return _without_secrets(link)
-
-
-def _build_environ(request: Request, environ: Mapping[str, str]) -> dict[str, str]:
-    """Give the environment for the pip that plans build requirements: the user's index and connection, nothing else.
-
-    It is spoken to by variables only, as words may be seen by every user of the machine.
-    """
-    result = {name: value for name, value in environ.items() if not name.startswith("PIP_")}
-    result["PIP_CONFIG_FILE"] = os.devnull
-    for dest, variable in _CONNECTION:
-        value = request.options.get(dest)
-        if value not in (None, (), False):
-            result[variable] = " ".join(value) if isinstance(value, (tuple, list)) else str(value)
-    index = request.index
-    if index.no_index:
-        result["PIP_NO_INDEX"] = "1"
-    if index.index_url:
-        result["PIP_INDEX_URL"] = index.index_url
-    if index.extra_index_urls:
-        result["PIP_EXTRA_INDEX_URL"] = " ".join(index.extra_index_urls)
-    if index.find_links:
-        result["PIP_FIND_LINKS"] = " ".join(_as_url(link) for link in index.find_links)
-    if request.pre:
-        result["PIP_PRE"] = "1"
-    if request.prefer_binary:
-        result["PIP_PREFER_BINARY"] = "1"
-    return result
-
-
-def _as_url(link: str) -> str:
-    from pip_accel._text import path_to_url
-
-    return path_to_url(link) if os.path.isabs(link) else link
 
 
 class PatchedAttribute:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from pip_accel._build.recipe import Recipe
     from pip_accel._build.service import MetadataService
     from pip_accel._plan.clauses import Demand
-    from pip_accel._plan.planning import Direct, Plan, Question
+    from pip_accel._plan.planning import Plan
+    from pip_accel._plan.question import Direct, Question
     from pip_accel._progress import BuildWatcher
     from pip_accel._resources import Resources
     from pip_accel._store import Store
@@ -202,8 +203,11 @@ class Engine:
         :param turn: to be held while pip fetches, so that nothing is fetched twice.
         """
         from pip_accel._plan.closing import plan_from_winners
+        from pip_accel._plan.question import question_of_build
 
-        question = self._question(wanted)
+        question = question_of_build(
+            wanted, self._view, self.resources.python, self._constraints, self._constraint_words
+        )
         pins, lasting = self._recall(wanted), False
         if pins is None:
             pins, lasting = plan_from_winners(self.resources, question), True
@@ -235,39 +239,6 @@ class Engine:
         plan = self.plan(question, self._build_environ)
         self.online = self.online or plan.online
         return plan.pins, plan.lasting
-
-    def _question(self, requires: tuple[str, ...]) -> Question:
-        from packaging.requirements import InvalidRequirement, Requirement
-
-        from pip_accel._plan.clauses import Demand
-        from pip_accel._plan.planning import Question
-
-        roots = []
-        for text in requires:
-            try:
-                requirement = Requirement(text)
-            except InvalidRequirement as error:
-                message = "The build requirement {requirement!r} is not valid: {error}"
-                raise BuildFailed(message, requirement=text, error=error) from error
-            if requirement.url:
-                raise Unsupported("The build requirement {requirement} is a URL", requirement=text)
-            marker = str(requirement.marker) if requirement.marker is not None else ""
-            extras = frozenset(canonical_name(extra) for extra in requirement.extras)
-            roots.append(Demand(canonical_name(requirement.name), extras, str(requirement.specifier), marker))
-        return Question(
-            python=self.resources.python,
-            install_words=("--ignore-installed", *self._constraint_words, *requires),
-            download_words=(*self._constraint_words, *requires),
-            roots=tuple(roots),
-            constraints=tuple(self._constraints),
-            directs=(),
-            view=self._view,
-            dependencies=True,
-            refresh=False,
-            require_hashes=False,
-            spellings={},
-            replaced=None,
-        )
 
     def _memo(self, requires: tuple[str, ...]) -> str:
         view = self._view
@@ -347,7 +318,7 @@ class Engine:
                 raise pass_.failure from error
 
     def _prepare(self, pass_: _Pass, source: str, directory: str) -> str:
-        from pip_accel._plan.planning import Direct
+        from pip_accel._plan.question import Direct
 
         if not _is_below(source, pass_.place):  # a directory, asked for by the user or by some distribution
             return _write_metadata(self.describe(Direct("", source, "directory", frozenset(), "")), directory)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 
 from pip_accel._names import canonical_name
 from pip_accel._values import Installed, Target
 
-__all__ = ["find_installed", "is_local"]
+__all__ = ["find_installed", "is_local", "is_plain"]
+
+_NAME = re.compile("[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.IGNORECASE)
 
 
 def find_installed(target: Target) -> dict[str, Installed]:
@@ -28,6 +31,27 @@ def find_installed(target: Target) -> dict[str, Installed]:
             if key not in found:
                 found[key] = Installed(key, version, directory, entry.path)
     return found
+
+
+def is_plain(target: Target) -> bool:
+    """Whether :func:`find_installed` tells all that pip would find there, and pip would find nothing to warn of."""
+    for directory in target.path:
+        try:
+            entries = list(os.scandir(directory))
+        except NotADirectoryError:  # an archive, with distributions in it perhaps
+            return False
+        except OSError:
+            continue
+        for entry in entries:
+            stem, extension = os.path.splitext(entry.name)
+            if extension.lower() not in (".dist-info", ".egg-info", ".egg-link"):
+                continue
+            name, dash, _ = stem.partition("-")
+            if extension not in (".dist-info", ".egg-info") or _NAME.fullmatch(name) is None:
+                return False
+            if extension == ".dist-info" and not (dash and os.path.isfile(os.path.join(entry.path, "METADATA"))):
+                return False
+    return True
 
 
 def is_local(installed: Installed, target: Target) -> bool:

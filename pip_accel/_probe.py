@@ -50,7 +50,7 @@ def probe() -> dict[str, Any]:
             "scripts": paths["scripts"],
             "data": paths["data"],
         },
-        "path": [os.path.abspath(each) for each in sys.path if each and os.path.isdir(each)],
+        "path": [os.path.abspath(each) for each in sys.path if each and os.path.exists(each)],
         "virtual": virtual,
         "externally_managed": marker if not virtual and os.path.isfile(marker) else "",
         "compiler": sysconfig.get_config_var("CC") or "",

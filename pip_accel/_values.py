@@ -37,7 +37,7 @@ class Target(NamedTuple):
     prefix: str  #: ``sys.prefix``
     base_python: str  #: interpreter that virtual environments are made from
     scheme: Scheme
-    path: tuple[str, ...]  #: directories on its ``sys.path`` that can hold distributions
+    path: tuple[str, ...]  #: what there is of its ``sys.path``: directories that can hold distributions, and archives
     virtual: bool  #: whether it is a virtual environment
     externally_managed: str  #: path of its ``EXTERNALLY-MANAGED`` file, empty if there is none
     compiler: str = ""  #: the command that compiles its extensions, as it was configured

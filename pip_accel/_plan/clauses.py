@@ -6,26 +6,43 @@ another one: the version is pinned, or it won online under clauses that let in e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from pip_accel._index import Known
 from pip_accel._names import canonical_name, canonical_version, leading_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 __all__ = [
     "Demand",
     "Metadata",
     "applies",
     "collect_clauses",
+    "header_values",
     "is_pinned",
     "names_by_url",
     "newest_winner",
-    "offered_extras",
+    "parse_requirement",
     "pinned_versions",
     "required_names",
     "satisfies",
     "vouching",
 ]
+
+
+@cache
+def parse_requirement(text: str) -> Requirement | None:
+    """Parse a requirement of metadata (PEP 508); ``None`` if it is invalid. It is not to be changed."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        return None
 
 
 class Demand(NamedTuple):
@@ -60,8 +77,6 @@ def collect_clauses(
     :param with_missing: also give those of projects that are required but not chosen.
     :param dependencies: whether requirements of the chosen distributions count (not with ``--no-deps``).
     """
-    from packaging.requirements import InvalidRequirement, Requirement
-
     clauses: dict[str, set[str]] = {name: set() for name in chosen}
     seen: set[tuple[str, frozenset[str]]] = set()
     waiting = [root for root in roots if applies(root.marker, markers)]
@@ -73,13 +88,13 @@ def collect_clauses(
             continue
         seen.add((demand.name, demand.extras))
         for text in chosen[demand.name].requires:
-            try:
-                requirement = Requirement(text)
-            except InvalidRequirement:
+            requirement = parse_requirement(text)
+            if requirement is None:
                 continue
+            # Whoever asks for an extra also asks for the distribution without any.
             marker = requirement.marker
             if marker is not None and not any(
-                marker.evaluate({**markers, "extra": extra}) for extra in (demand.extras or {""})
+                marker.evaluate({**markers, "extra": extra}) for extra in {"", *demand.extras}
             ):
                 continue
             extras = frozenset(canonical_name(extra) for extra in requirement.extras)
@@ -92,19 +107,9 @@ def collect_clauses(
 
 def names_by_url(chosen: Mapping[str, Metadata]) -> set[str]:
     """Give the canonical names that some distribution requires by URL: where those came from says nothing of others."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    found = set()
-    for metadata in chosen.values():
-        for text in metadata.requires:
-            if "@" in text:
-                try:
-                    requirement = Requirement(text)
-                except InvalidRequirement:
-                    continue
-                if requirement.url:
-                    found.add(canonical_name(requirement.name))
-    return found
+    texts = (text for metadata in chosen.values() for text in metadata.requires if "@" in text)
+    requirements = filter(None, map(parse_requirement, texts))
+    return {canonical_name(requirement.name) for requirement in requirements if requirement.url}
 
 
 def satisfies(version: str, clauses: Iterable[str]) -> bool:
@@ -140,21 +145,28 @@ def _split(specifier: str) -> set[str]:
     return found
 
 
-def is_pinned(version: str, clauses: Iterable[str], known: Iterable[Known] = ()) -> bool:
+def is_pinned(version: str, clauses: Collection[str], known: Iterable[Known] = (), roots: str = "") -> bool:
     """Whether the clauses leave no other version: ``==`` a whole version, local part included, or ``===``.
 
-    :param known: what the view learned of the project. Where a version only came by ``===``, there may be others beside
-        it that ``==`` prefers: those with a local part.
+    :param known: what the view learned of the project. Where a version only came by ``===``, or as others were ruled
+        out or turned down, there may be some beside it that ``==`` prefers: those with a local part.
+    :param roots: digest of the whole request.
     """
     wanted = canonical_version(version)
-    by_name = [any(clause.startswith("===") for clause in each.clauses) for each in known if each.version == wanted]
     for clause in clauses:
         if clause.startswith("==="):
             if clause[3:].strip() == version:
                 return True
         elif clause.startswith("==") and not clause.endswith(".*") and canonical_version(clause[2:].strip()) == wanted:
-            return not by_name or not all(by_name)
+            came = [each for each in known if each.version == wanted]
+            return not came or "+" in wanted or any(_is_preferred(each, clauses, roots) for each in came)
     return False
+
+
+def _is_preferred(known: Known, clauses: Collection[str], roots: str) -> bool:
+    """Whether a version won where versions with a local part might have, if they may now."""
+    ruled_out = {each for each in known.clauses if each.startswith("===") or (each.startswith("!=") and "+" in each)}
+    return known.roots in ("", roots) and ruled_out <= set(clauses)
 
 
 def pinned_versions(demands: Iterable[Demand]) -> dict[str, str]:
@@ -210,15 +222,10 @@ def _wins_again(known: Known, clauses: frozenset[str]) -> bool:
 
 def required_names(metadata: bytes) -> set[str]:
     """Give the canonical names of all projects that core metadata requires, under any marker."""
-    return {canonical_name(leading_name(text)) for text in _values(metadata, b"requires-dist:")}
+    return {canonical_name(leading_name(text)) for text in header_values(metadata, b"requires-dist:")}
 
 
-def offered_extras(metadata: bytes) -> frozenset[str]:
-    """Give the canonical names of the extras that core metadata offers."""
-    return frozenset(map(canonical_name, _values(metadata, b"provides-extra:")))
-
-
-def _values(metadata: bytes, header: bytes) -> Iterator[str]:
+def header_values(metadata: bytes, header: bytes) -> Iterator[str]:
     """Give the values of a header of core metadata.
 
     :param header: in lower case, with its colon.

@@ -16,14 +16,17 @@ from pip_accel._plan.clauses import (
     Metadata,
     applies,
     collect_clauses,
+    header_values,
     is_pinned,
     names_by_url,
     newest_winner,
-    offered_extras,
+    parse_requirement,
     satisfies,
 )
+from pip_accel._plan.order import in_order
 from pip_accel._plan.pip import Item
-from pip_accel._plan.planning import Plan, Question, in_order, parse_metadata, roots_digest
+from pip_accel._plan.planning import Plan, parse_metadata
+from pip_accel._plan.question import Question, roots_digest
 from pip_accel._values import Archive, Pin
 
 TYPE_CHECKING = False
@@ -36,7 +39,6 @@ __all__ = ["plan_from_pins", "plan_from_winners"]
 class _Choice(NamedTuple):
     archive: Archive
     item: Item
-    extras: frozenset[str]  #: those that it offers
 
     @property
     def metadata(self) -> Metadata:
@@ -48,7 +50,7 @@ def plan_from_winners(resources: Resources, question: Question) -> tuple[Pin, ..
     if resources.config.index_max_age is not None:
         return None
     choices = _close(resources, question, pinned=False)
-    return None if choices is None else _pins(resources, choices)
+    return None if choices is None else _pins(resources, question, choices)
 
 
 def plan_from_pins(resources: Resources, question: Question) -> Plan | None:
@@ -56,7 +58,7 @@ def plan_from_pins(resources: Resources, question: Question) -> Plan | None:
 
     Also where pip would say more than that it installs them: that something is there already, yanked or lacks an extra.
     """
-    if question.refresh or question.directs:
+    if question.refresh or question.directs or question.odd_places:
         return None
     choices = _close(resources, question, pinned=True)
     if not choices:
@@ -72,7 +74,7 @@ def plan_from_pins(resources: Resources, question: Question) -> Plan | None:
         return None
     # In a circle of dependencies the order in which pip reports them counts.
     ordered = {root.name: choices[root.name] for root in roots if root.name in choices}
-    return Plan(_pins(resources, ordered), "", "", 0, False, True, question.spellings)
+    return Plan(_pins(resources, question, ordered), "", "", 0, False, True, question.spellings)
 
 
 def _close(resources: Resources, question: Question, *, pinned: bool) -> dict[str, _Choice] | None:
@@ -81,6 +83,7 @@ def _close(resources: Resources, question: Question, *, pinned: bool) -> dict[st
     :param pinned: whether every version has to be asked for.
     """
     markers = dict(resources.target.markers)
+    roots = roots_digest(question)
     choices: dict[str, _Choice] = {}
     while True:
         clauses = collect_clauses(
@@ -93,7 +96,7 @@ def _close(resources: Resources, question: Question, *, pinned: bool) -> dict[st
         )
         missing = [name for name in clauses if name not in choices]
         for name in missing:
-            archive = _choose(resources, question, name, clauses[name], pinned)
+            archive = _choose(resources, question, name, clauses[name], roots, pinned)
             choice = None if archive is None else _read(resources, archive, name)
             if choice is None:
                 return None
@@ -102,25 +105,30 @@ def _close(resources: Resources, question: Question, *, pinned: bool) -> dict[st
             break
     # Later requirements may have narrowed an earlier choice.
     for name, choice in choices.items():
-        if _choose(resources, question, name, clauses[name], pinned) != choice.archive:
+        if _choose(resources, question, name, clauses[name], roots, pinned) != choice.archive:
             return None
     return None if names_by_url({name: choice.metadata for name, choice in choices.items()}) else choices
 
 
 def _choose(
-    resources: Resources, question: Question, name: str, clauses: frozenset[str], pinned: bool
+    resources: Resources, question: Question, name: str, clauses: frozenset[str], roots: str, pinned: bool
 ) -> Archive | None:
-    """Give the one archive that wins under these clauses, if that is known."""
+    """Give the one archive that wins under these clauses, if that is known.
+
+    :param roots: digest of the whole request.
+    """
+    if any(clause.startswith("===") for clause in clauses):  # that is about the spelling
+        return None
     view = question.view.key(name)
     known = resources.index.known(view, name)
-    winner = None if pinned else newest_winner(clauses, known, roots_digest(question))
+    winner = None if pinned else newest_winner(clauses, known, roots)
     fitting = []
     for archive in resources.index.archives_in_view(view, name):
         split = name_and_version(archive.filename, name)
         if split is None:
             continue
         version, (public, local, _) = canonical_version(split[1]), split[1].partition("+")
-        fits = is_pinned(version, clauses, known) or (winner is not None and winner.version == version)
+        fits = is_pinned(version, clauses, known, roots) or (winner is not None and winner.version == version)
         # One with a local part fits a version without, too, and is preferred.
         if (fits and satisfies(split[1], clauses)) or (local and is_pinned(public, clauses)):
             fitting.append(archive)
@@ -135,25 +143,22 @@ def _read(resources: Resources, archive: Archive, project: str) -> _Choice | Non
     name, version, requires = parse_metadata(data)
     if (canonical_name(name), canonical_version(version)) != name_and_version(archive.filename, project):
         return None
-    item = Item(name, version, resources.index.url(archive), True, None, tuple(requires))
-    return _Choice(archive, item, offered_extras(data))
+    python = any(header_values(data, b"requires-python:"))
+    extras = frozenset(map(canonical_name, header_values(data, b"provides-extra:")))
+    url = resources.index.url(archive)
+    return _Choice(archive, Item(name, version, url, True, None, tuple(requires), python, extras))
 
 
 def _lacks_extras(question: Question, choices: Mapping[str, _Choice]) -> bool:
     """Whether some distribution may be asked for an extra that it does not offer: pip says so."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
     asked = [(root.name, root.extras) for root in question.roots]
     for choice in choices.values():
         for text in choice.item.requires:
-            if "[" not in text:
-                continue
-            try:
-                requirement = Requirement(text)
-            except InvalidRequirement:
+            requirement = parse_requirement(text)
+            if requirement is None:
                 return True
             asked.append((canonical_name(requirement.name), frozenset(map(canonical_name, requirement.extras))))
-    return any(name in choices and not extras <= choices[name].extras for name, extras in asked)
+    return any(name in choices and not extras <= choices[name].item.extras for name, extras in asked)
 
 
 def _has_hashes(question: Question, choices: Mapping[str, _Choice]) -> bool:
@@ -169,18 +174,19 @@ def _has_hashes(question: Question, choices: Mapping[str, _Choice]) -> bool:
 
 
 def _is_installed(resources: Resources, question: Question, names: Collection[str]) -> bool:
-    """Whether one of these projects may be installed in a way that counts."""
-    from pip_accel._installed import find_installed
+    """Whether one of these projects may be installed in a way that counts, or pip would warn of what is installed."""
+    from pip_accel._installed import find_installed, is_plain
 
-    if question.replaced is None:
-        return False
-    eggs = any(directory.endswith(".egg") for directory in resources.target.path)
-    return eggs or not find_installed(resources.target).keys().isdisjoint(names)
+    if not is_plain(resources.target):
+        return True
+    return question.replaced is not None and not find_installed(resources.target).keys().isdisjoint(names)
 
 
-def _pins(resources: Resources, choices: Mapping[str, _Choice]) -> tuple[Pin, ...]:
+def _pins(resources: Resources, question: Question, choices: Mapping[str, _Choice]) -> tuple[Pin, ...]:
     pins = []
-    for item in in_order([choice.item for choice in choices.values()]):
+    items = [choice.item for choice in choices.values()]
+    markers = dict(resources.target.markers)
+    for item in in_order(items, question.roots, markers, dependencies=question.dependencies):
         archive = choices[canonical_name(item.name)].archive
         resources.index.touch(archive)
         pins.append(Pin(item.name, item.version, archive, item.requested, ""))

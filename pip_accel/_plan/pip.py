@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from pip_accel._names import canonical_name
 from pip_accel._process import Completed, pass_through, run
 from pip_accel._text import mask_secrets, path_to_url
 from pip_accel.exceptions import NothingFound, PipFailed, Unsupported
@@ -62,6 +63,8 @@ class Item(NamedTuple):
     requested: bool
     direct: Mapping[str, Any] | None  #: contents of ``direct_url.json``, if it was asked for by URL or path
     requires: tuple[str, ...]  #: values of ``Requires-Dist``
+    python: bool = False  #: whether it asks for some versions of Python
+    extras: frozenset[str] = frozenset()  #: canonical names of those that it offers
 
 
 class Report(NamedTuple):
@@ -146,6 +149,8 @@ def _item(value: Mapping[str, Any]) -> Item:
         requested=bool(value.get("requested")),
         direct=value["download_info"] if value.get("is_direct") else None,
         requires=tuple(metadata.get("requires_dist", ())),
+        python=bool(metadata.get("requires_python")),
+        extras=frozenset(map(canonical_name, metadata.get("provides_extra", ()))),
     )
 
 

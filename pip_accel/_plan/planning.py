@@ -11,11 +11,11 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
-from pip_accel._index import Known, ViewSettings, digest_of, name_and_version
+from pip_accel._index import Known, name_and_version
 from pip_accel._names import canonical_name, canonical_version, leading_name
 from pip_accel._plan.clauses import (
     Demand,
@@ -28,7 +28,9 @@ from pip_accel._plan.clauses import (
     satisfies,
     vouching,
 )
-from pip_accel._plan.pip import Item, Report, download, last_error, resolve_locally
+from pip_accel._plan.order import in_order
+from pip_accel._plan.pip import Report, download, last_error, resolve_locally
+from pip_accel._plan.question import Direct, Question, roots_digest
 from pip_accel._text import path_to_url, url_to_path
 from pip_accel._values import Archive, Pin
 from pip_accel.exceptions import NothingFound, Unsupported
@@ -37,38 +39,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel._resources import Resources
 
-__all__ = ["Direct", "Plan", "Question", "fetch", "in_order", "make_plan", "parse_metadata", "roots_digest"]
+__all__ = ["Plan", "fetch", "make_plan", "parse_metadata"]
 
 
 #: pip's line about a file that it looks at, and the distribution that requires it.
 _PARENT = re.compile(r"Processing .*?(?P<file>[^/\\]+) \(from (?P<parent>[A-Za-z0-9._-]+?)(?:[^A-Za-z0-9._-].*)?\)$")
-
-
-class Direct(NamedTuple):
-    """A requirement by path."""
-
-    name: str  #: canonical, empty where only the metadata tells it
-    path: str  #: absolute, of a wheel, an sdist or a directory
-    kind: str  #: ``wheel``, ``sdist`` or ``directory``
-    extras: frozenset[str]  #: canonical
-    marker: str
-
-
-class Question(NamedTuple):
-    """A request in the form in which it can be planned, for the user's requirements and for those of a build alike."""
-
-    python: str | None  #: pip's ``--python``
-    install_words: tuple[str, ...]  #: of ``pip install``
-    download_words: tuple[str, ...]  #: the same for ``pip download``
-    roots: tuple[Demand, ...]
-    constraints: tuple[Demand, ...]
-    directs: tuple[Direct, ...]
-    view: ViewSettings
-    dependencies: bool  #: not with ``--no-deps``
-    refresh: bool  #: ask the index in any case (``-U``)
-    require_hashes: bool  #: take no archive but those whose hashes the view demands
-    spellings: Mapping[str, str]  #: canonical names of the roots, as the user spelled them
-    replaced: frozenset[str] | None  #: canonical names of what is replaced though it would do; ``None``: everything
 
 
 class Sources(Protocol):
@@ -193,7 +168,7 @@ def _from_view(pass_: _Pass) -> Plan | None:
             continue
         name = canonical_name(item.name)
         known = resources.index.known(question.view.key(name), name)
-        if is_pinned(item.version, clauses[name], known):
+        if is_pinned(item.version, clauses[name], known, roots):
             continue
         vouched = vouching(item.version, clauses[name], known, roots)
         if vouched is None:
@@ -232,7 +207,7 @@ def _plan(
     online: bool = False,
     lasting: bool = True,
 ) -> Plan:
-    pins = _pins(pass_.resources, report, by_url)
+    pins = _pins(pass_, report, by_url)
     return Plan(pins, report.output, report.errors, learned, online, lasting, _spellings(pass_.question, report))
 
 
@@ -325,16 +300,6 @@ def _clauses(pass_: _Pass, chosen: Mapping[str, Metadata]) -> dict[str, frozense
     )
 
 
-def roots_digest(question: Question) -> str:
-    """Name what was asked for as a whole, whatever it was asked of."""
-    demands = [
-        [[each.name, sorted(each.extras), each.specifier, each.marker] for each in demands]
-        for demands in (question.roots, question.constraints)
-    ]
-    directs = [[each.path, each.kind, sorted(each.extras), each.marker] for each in question.directs]
-    return digest_of([*demands, directs, question.dependencies])
-
-
 def _fetch(pass_: _Pass, say: Callable[[str], None]) -> tuple[list[Archive], bool]:
     """Let pip fetch what the request needs, and take it into the index and the view.
 
@@ -413,9 +378,12 @@ def parse_metadata(metadata: bytes) -> tuple[str, str, list[str]]:
     return str(message["Name"]), str(message["Version"]), [str(each) for each in message.get_all("Requires-Dist", [])]
 
 
-def _pins(resources: Resources, report: Report, by_url: Mapping[str, Archive]) -> tuple[Pin, ...]:
+def _pins(pass_: _Pass, report: Report, by_url: Mapping[str, Archive]) -> tuple[Pin, ...]:
+    resources, question = pass_.resources, pass_.question
+    markers = dict(resources.target.markers)
+    roots = [*question.roots, *(demand for demand, _ in pass_.directs().values())]
     pins = []
-    for item in in_order(report.items):
+    for item in in_order(report.items, roots, markers, dependencies=question.dependencies):
         archive = by_url.get(item.url.partition("#")[0])
         if archive is None:
             archive = _take_in(resources, item.url)
@@ -440,22 +408,3 @@ def _take_in(resources: Resources, url: str) -> Archive:
 
         resources.index.set_metadata(archive, wheel_metadata(archive.path))
     return archive
-
-
-def in_order(items: Sequence[Item]) -> list[Item]:
-    """Put dependencies before what requires them: by distance from what nobody requires, then by name, backwards."""
-    by_name = {canonical_name(item.name): item for item in items}
-    needs = {}
-    for name, item in by_name.items():
-        lines = "\n".join(f"Requires-Dist: {each}" for each in item.requires)
-        needs[name] = sorted((required_names(lines.encode()) & by_name.keys()) - {name})
-    distance: dict[str, int] = {}
-    for start in sorted(by_name, key=lambda name: any(name in others for others in needs.values())):
-        waiting = [(start, 0, frozenset({start}))]
-        while waiting:
-            name, steps, path = waiting.pop()
-            if distance.get(name, -1) >= steps:
-                continue
-            distance[name] = steps
-            waiting.extend((other, steps + 1, path | {other}) for other in needs[name] if other not in path)
-    return [by_name[name] for name in sorted(by_name, key=lambda name: (distance[name], name), reverse=True)]

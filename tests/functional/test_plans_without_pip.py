@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import types
+import zipfile
 from typing import NamedTuple
 
 import pytest
 
-from pip_accel._accelerator import _question, _view_settings
 from pip_accel._archives import wheel_metadata
 from pip_accel._environment import find_target
 from pip_accel._index import Known, LocalIndex
@@ -16,12 +16,14 @@ from pip_accel._names import canonical_name, canonical_version
 from pip_accel._plan.arguments import parse
 from pip_accel._plan.closing import plan_from_pins
 from pip_accel._plan.planning import _from_view, _Pass
+from pip_accel._plan.question import make_question, view_settings
 from tests.lib.archives import make_wheel
 from tests.lib.environments import clean_environ, make_environment
+from tests.lib.runs import run_pip
 
 
 class Offer(NamedTuple):
-    """A wheel in the local index. ``clauses``: under which it came."""
+    """A wheel in the local index, and how it came there: under which clauses, and for which roots alone."""
 
     name: str
     version: str = "1.0"
@@ -29,6 +31,7 @@ class Offer(NamedTuple):
     extras: tuple[str, ...] = ()
     yanked: str | None = None
     clauses: tuple[str, ...] = ()
+    roots: str = ""
 
 
 ALPHA, BETA, GAMMA = Offer("alpha"), Offer("Beta_B"), Offer("gamma")
@@ -62,6 +65,11 @@ ANSWERED = {
     "something else is installed": ([ALPHA], ["alpha==1.0", "installed: beta-b"]),
     "it is installed, and that does not matter": ([ALPHA], ["alpha==1.0", "--ignore-installed", "installed: alpha"]),
     "hashes": ([NEEDS, BETA], ["alpha==1.0 {hash}", "beta-b==1.0 {hash}"]),
+    "a name whose first spelling does not count": ([ALPHA], ["Alpha==1.0; python_version<'3'", "ALPHA==1.0"]),
+    "a requirement that holds only without an extra": (
+        [Offer("alpha", requires=("beta-b; extra != 'more'",), extras=("more",)), BETA],
+        ["alpha[more]==1.0", "beta-b==1.0"],
+    ),
 }  # fmt: skip
 LEFT_TO_PIP = {
     "nothing is there": ([], ["alpha==1.0"]),
@@ -76,6 +84,14 @@ LEFT_TO_PIP = {
     ),
     "a constraint wants another version": ([ALPHA], ["alpha==1.0", "-c", "alpha<1"]),
     "two versions are asked for": ([ALPHA, Offer("alpha", "2.0")], ["alpha==1.0", "alpha==2.0"]),
+    "a requirement that holds only without an extra": (
+        [Offer("alpha", requires=("beta-b; extra != 'more'",), extras=("more",)), BETA], ["alpha[more]==1.0"]
+    ),
+    "the spelling of the version counts": ([ALPHA], ["alpha===1"]),
+    "a local version was ruled out then": ([ALPHA._replace(clauses=("==1.0", "!=1.0+cpu"))], ["alpha==1.0"]),
+    "a local version was turned down then": ([ALPHA._replace(roots="others")], ["alpha==1.0"]),
+    "a place is not there": ([ALPHA], ["alpha==1.0", "--find-links=not-there"]),
+    "an index has no scheme": ([ALPHA], ["alpha==1.0", "--extra-index-url=index"]),
     "a local version is preferred": ([ALPHA, Offer("alpha", "1.0+cpu")], ["alpha==1.0"]),
     "there may be a local version": ([ASKED_BY_NAME], ["gamma==1.0"]),
     "it is yanked": ([ALPHA._replace(yanked="broken")], ["alpha==1.0"]),
@@ -111,11 +127,12 @@ class Place:
         archives = [index.add(self.wheel(offer))._replace(yanked=offer.yanked) for offer in offers]
         hashes = {canonical_name(offer.name): archive.sha256 for offer, archive in zip(offers, archives, strict=True)}
         request = parse(["--python", environment.python, "install", *self.words(words, hashes)], self.environ)
-        view = _view_settings(request, self.resources)
-        self.question = _question(request, view, environment.python, self.environ)
+        view = view_settings(request, self.resources.target, "here")
+        self.question = make_question(request, view, self.resources.target, environment.python, self.environ)
         for offer, archive in zip(offers, archives, strict=True):
             index.set_metadata(archive, wheel_metadata(archive.path))
-            known = Known(frozenset(offer.clauses or {f"=={offer.version}"}), canonical_version(offer.version), 1.0, "")
+            clauses = frozenset(offer.clauses or {f"=={offer.version}"})
+            known = Known(clauses, canonical_version(offer.version), 1.0, offer.roots)
             name = canonical_name(offer.name)
             index.learn(view.key(name), name, archive, known)
 
@@ -192,8 +209,71 @@ def test_where_pip_has_a_choice_or_more_to_say_it_is_asked(place, case):
     assert plan_from_pins(here.resources, here.question) is None
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "~lpha-1.0.dist-info/METADATA", "-beta-1.0.dist-info/METADATA", "beta-1.0.dist-info/RECORD",
+        "weird.dist-info/METADATA", "alpha-1.0.DIST-INFO/METADATA", "alpha.egg-link",
+    ],
+)  # fmt: skip
+def test_where_directories_do_not_tell_what_is_installed_pip_is_asked(tmp_path, name):
+    environment = make_environment(str(tmp_path / "env"))
+    path = os.path.join(environment.site_packages, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write("Metadata-Version: 2.1\nName: alpha\nVersion: 1.0\n")
+    here = Place(tmp_path, environment, *ANSWERED["it is installed, and that does not matter"])
+    assert plan_from_pins(here.resources, here.question) is None
+
+
+def test_where_an_archive_is_on_the_path_pip_is_asked(tmp_path, monkeypatch):
+    path = str(tmp_path / "archive.zip")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("alpha-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: alpha\nVersion: 1.0\n")
+    monkeypatch.setenv("PYTHONPATH", path)
+    here = Place(tmp_path, make_environment(str(tmp_path / "env")), *ANSWERED["one"])
+    assert plan_from_pins(here.resources, here.question) is None
+
+
 def test_what_is_not_there_any_more_is_not_planned(place):
     here = place(*ANSWERED["one"])
     (pin,) = plan_from_pins(here.resources, here.question).pins
     os.unlink(pin.archive.path)
     assert plan_from_pins(here.resources, here.question) is None
+
+
+# The order of pip's closing lines
+
+WITH_PYTHON = {"requires_python": ">=3"}
+MORE = {"extras": {"more": ["alpha"]}}
+ORDERS = {
+    "names": ({"alpha": {}, "beta": {}, "gamma": {}}, []),
+    "what is free": ({"alpha": {}, "beta": {}, "mu": {"requires": ["beta"]}, "zeta": {"requires": ["mu"]}}, []),
+    "markers": ({"alpha": {}, "beta": {"requires": ["alpha; python_version < '3'"]}}, []),
+    "without dependencies": ({"alpha": {}, "beta": {"requires": ["alpha"]}}, ["--no-deps"]),
+    "an extra that nobody asks for": ({"alpha": {}, "beta": MORE}, []),
+    "an extra": ({"alpha": {}, "beta": MORE, "zeta": {}}, ["beta[more]"]),
+    "an extra of a dependency": ({"alpha": {}, "beta": MORE, "gamma": {"requires": ["beta[more]"]}}, []),
+    "Python": ({"alpha": {}, "beta": WITH_PYTHON, "gamma": {}}, []),
+    "Python for all": ({"alpha": WITH_PYTHON, "beta": WITH_PYTHON}, []),
+    "a dependency that is not asked for": ({"alpha": {}, "beta": {"requires": ["alpha"]}}, ["beta", "only"]),
+}
+
+
+@pytest.mark.parametrize("case", ORDERS)
+def test_the_order_is_that_of_pip(bench, fresh, case):
+    """With a plan by pip in the first run, and where all versions are given without pip in the second."""
+    offers, more = ORDERS[case]
+    for name, options in offers.items():
+        bench.index.add(make_wheel(os.path.dirname(bench.data), name, "1.0", **options))
+    only = "only" in more
+    words = [word for word in more if word != "only"]
+    words += [] if only else [f"{name}==1.0" for name in offers]
+    lines = []
+    for run in (
+        run_pip(["install", *words], fresh(), PIP_INDEX_URL=bench.index.url),
+        *(bench.install(*words).run for _ in range(2)),
+    ):
+        lines.append([line for line in run.stdout.splitlines() if line.startswith(("Installing", "Successfully"))])
+    assert lines[0] == lines[1] == lines[2]
+    assert len(lines[0]) == 2

@@ -58,7 +58,7 @@ def known(*clauses, version="1", time=100, roots=""):
         ),
         pytest.param(
             [demand("a", "", "x")], [], {"a": ['b>1; extra == "x"', 'b<5; extra == "y"', 'b!=2; extra == ""'], "b": []},
-            {"a": set(), "b": {">1"}}, id="extra",
+            {"a": set(), "b": {">1", "!=2"}}, id="extra, and without",
         ),
         pytest.param(
             [demand("a")], [], {"a": ["b[x]"], "b": ['c>1; extra == "X"'], "c": []},

@@ -19,7 +19,8 @@ from pip_accel._names import canonical_name
 from pip_accel._plan import planning
 from pip_accel._plan.clauses import Demand
 from pip_accel._plan.pip import Downloads, Item, Report
-from pip_accel._plan.planning import Direct, Question, _spellings, in_order, make_plan, parse_metadata, roots_digest
+from pip_accel._plan.planning import _spellings, make_plan, parse_metadata
+from pip_accel._plan.question import Direct, Question, roots_digest
 from pip_accel._process import Completed
 from pip_accel.exceptions import NothingFound, Unsupported
 from tests.lib.archives import make_sdist, make_wheel
@@ -41,7 +42,7 @@ def question(*requirements, constraints=(), **changes):
     fields = {
         "python": None, "install_words": requirements, "download_words": requirements, "roots": demands(requirements),
         "constraints": demands(constraints), "directs": (), "view": VIEW, "dependencies": True, "refresh": False,
-        "require_hashes": False, "spellings": {}, "replaced": None,
+        "require_hashes": False, "odd_places": False, "spellings": {}, "replaced": None,
     }  # fmt: skip
     return Question(**{**fields, **changes})
 
@@ -373,33 +374,6 @@ def test_what_pip_found_in_a_place_that_we_do_not_know_is_left_to_pip(world, mon
 
 def item(name, *requires, url=""):
     return Item(name, "1", url or f"file:///i/{name}-1-py3-none-any.whl", False, None, requires)
-
-
-@pytest.mark.parametrize(
-    ("items", "expected"),
-    [
-        pytest.param([], [], id="nothing"),
-        pytest.param([item("a"), item("b")], ["b", "a"], id="by name, backwards"),
-        pytest.param([item("a", "b"), item("b", "c"), item("c")], ["c", "b", "a"], id="chain"),
-        pytest.param([item("a", "b", "c"), item("b"), item("c", "b")], ["b", "c", "a"], id="longest way counts"),
-        pytest.param([item("A.b", "C_d>1"), item("c-d")], ["c-d", "A.b"], id="spellings"),
-        pytest.param([item("a", "a[x]", "z; extra == 'x'"), item("b")], ["b", "a"], id="requires itself"),
-        pytest.param([item("a", "not-chosen")], ["a"], id="requires what is not installed"),
-    ],
-)
-def test_dependencies_come_before_what_requires_them(items, expected):
-    assert [each.name for each in in_order(items)] == expected
-    assert [each.name for each in in_order(items[::-1])] == expected
-
-
-def test_in_a_circle_what_was_asked_for_comes_last():
-    assert [each.name for each in in_order([item("a", "b"), item("b", "a")])] == ["b", "a"]
-    assert [each.name for each in in_order([item("b", "a"), item("a", "b")])] == ["a", "b"]
-
-
-def test_many_that_all_require_each_other_are_put_in_order_in_time():
-    names = [f"p{n:02}" for n in range(40)]
-    assert len(in_order([item(name, *names) for name in names])) == 40
 
 
 def test_names_are_spelled_as_the_first_requirement_spells_them():

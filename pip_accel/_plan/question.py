@@ -1,0 +1,309 @@
+"""From the user's words to what is planned: a question, and the view in which it is asked; the same for builds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from pip_accel._index import ViewSettings, digest_of
+from pip_accel._names import canonical_name, leading_name
+from pip_accel._plan.arguments import Request, download_words
+from pip_accel._plan.clauses import Demand, applies
+from pip_accel._plan.options import scan
+from pip_accel._text import path_to_url, url_to_path
+from pip_accel._values import Target
+from pip_accel.exceptions import BuildFailed, Unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pip_accel._plan.requirements import Root
+
+__all__ = [
+    "Direct",
+    "Question",
+    "build_environ",
+    "demands_of",
+    "make_question",
+    "question_of_build",
+    "roots_digest",
+    "settings_for_builds",
+    "view_settings",
+]
+
+#: Options of pip that say how it reaches an index: they hold for build requirements, too.
+_CONNECTION = (
+    ("trusted_hosts", "PIP_TRUSTED_HOST"),
+    ("cert", "PIP_CERT"),
+    ("client_cert", "PIP_CLIENT_CERT"),
+    ("proxy", "PIP_PROXY"),
+    ("no_proxy_env", "PIP_NO_PROXY_ENV"),
+    ("retries", "PIP_RETRIES"),
+    ("resume_retries", "PIP_RESUME_RETRIES"),
+    ("timeout", "PIP_TIMEOUT"),
+    ("cache_dir", "PIP_CACHE_DIR"),
+    ("keyring_provider", "PIP_KEYRING_PROVIDER"),
+    ("no_input", "PIP_NO_INPUT"),
+)
+
+
+class Direct(NamedTuple):
+    """A requirement by path."""
+
+    name: str  #: canonical, empty where only the metadata tells it
+    path: str  #: absolute, of a wheel, an sdist or a directory
+    kind: str  #: ``wheel``, ``sdist`` or ``directory``
+    extras: frozenset[str]  #: canonical
+    marker: str
+
+
+class Question(NamedTuple):
+    """A request in the form in which it can be planned, for the user's requirements and for those of a build alike."""
+
+    python: str | None  #: pip's ``--python``
+    install_words: tuple[str, ...]  #: of ``pip install``
+    download_words: tuple[str, ...]  #: the same for ``pip download``
+    roots: tuple[Demand, ...]
+    constraints: tuple[Demand, ...]
+    directs: tuple[Direct, ...]
+    view: ViewSettings
+    dependencies: bool  #: not with ``--no-deps``
+    refresh: bool  #: ask the index in any case (``-U``)
+    require_hashes: bool  #: take no archive but those whose hashes the view demands
+    odd_places: bool  #: whether pip would warn of a place that it is told to look into
+    spellings: Mapping[str, str]  #: canonical names of the roots, as the user spelled them
+    replaced: frozenset[str] | None  #: canonical names of what is replaced though it would do; ``None``: everything
+
+
+def make_question(
+    request: Request, view: ViewSettings, target: Target, python: str | None, environ: Mapping[str, str]
+) -> Question:
+    """Put a request into the form in which it can be planned.
+
+    :param view: that of the request.
+    :param python: pip's ``--python``.
+    :param environ: in which the words were given.
+    :raises Unsupported: only pip can serve it.
+    """
+    words, dropped = _without_build_constraints(request.command_words)
+    if len(request.build_constraint_files) > dropped and "PIP_BUILD_CONSTRAINT" not in environ:
+        raise Unsupported("pip's configuration has build constraints")
+    return Question(
+        python=python,
+        install_words=words,
+        download_words=tuple(download_words(request._replace(command_words=words))),
+        roots=demands_of(root for root in request.requirements if not root.direct),
+        constraints=demands_of(request.constraints),
+        directs=tuple(
+            Direct(root.name, root.direct, root.kind, frozenset(root.extras), root.marker)
+            for root in request.requirements
+            if root.direct
+        ),
+        view=view,
+        dependencies=not request.no_deps,
+        refresh=request.upgrade,
+        require_hashes=request.require_hashes,
+        odd_places=_has_odd_places(request),
+        spellings=_spellings(request, target),
+        replaced=_replaced(request),
+    )
+
+
+def question_of_build(
+    requires: Sequence[str],
+    view: ViewSettings,
+    python: str | None,
+    constraints: Sequence[Demand],
+    constraint_words: Sequence[str],
+) -> Question:
+    """Ask what satisfies build requirements, in an environment that has nothing yet.
+
+    :param view: see :func:`settings_for_builds`.
+    :param python: pip's ``--python``.
+    :param constraint_words: that tell pip of the constraints.
+    :raises BuildFailed: a requirement is not valid.
+    :raises Unsupported: a requirement is a URL.
+    """
+    roots = []
+    for text in requires:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement as error:
+            message = "The build requirement {requirement!r} is not valid: {error}"
+            raise BuildFailed(message, requirement=text, error=error) from error
+        if requirement.url:
+            raise Unsupported("The build requirement {requirement} is a URL", requirement=text)
+        marker = str(requirement.marker) if requirement.marker is not None else ""
+        extras = frozenset(map(canonical_name, requirement.extras))
+        roots.append(Demand(canonical_name(requirement.name), extras, str(requirement.specifier), marker))
+    return Question(
+        python=python,
+        install_words=("--ignore-installed", *constraint_words, *requires),
+        download_words=(*constraint_words, *requires),
+        roots=tuple(roots),
+        constraints=tuple(constraints),
+        directs=(),
+        view=view,
+        dependencies=True,
+        refresh=False,
+        require_hashes=False,
+        odd_places=False,
+        spellings={},
+        replaced=None,
+    )
+
+
+def _without_build_constraints(words: Sequence[str]) -> tuple[tuple[str, ...], int]:
+    """Give the words without that option, and how many there were."""
+    dropped = [each for each in scan(words, "i").given if each.option.dest == "build_constraints"]
+    places = {place for each in dropped for place in range(each.start, each.end)}
+    return tuple(word for place, word in enumerate(words) if place not in places), len(dropped)
+
+
+def _replaced(request: Request) -> frozenset[str] | None:
+    """Give the names of what pip replaces although it would do; ``None`` if that is everything."""
+    if request.ignore_installed or request.force_reinstall or (request.upgrade and request.upgrade_strategy == "eager"):
+        return None
+    return frozenset(root.name for root in request.requirements) if request.upgrade else frozenset()
+
+
+def _has_odd_places(request: Request) -> bool:
+    """Whether the settings name an index without a scheme, or a place on this machine that is not there."""
+    index = request.index
+    if index.no_index:
+        urls: tuple[str, ...] = ()
+    else:
+        urls = (index.index_url, *index.extra_index_urls)
+    return any("://" not in url for url in urls if url) or not all(map(_is_there, index.find_links))
+
+
+def _is_there(link: str) -> bool:
+    return _is_remote(link) or os.path.exists(_path_of(link))
+
+
+def _is_remote(link: str) -> bool:
+    return "://" in link and not link.startswith("file:")
+
+
+def _path_of(link: str) -> str:
+    """Give the path of a place on this machine."""
+    if not link.startswith("file:"):
+        return link
+    return url_to_path(urlsplit(link).path)
+
+
+def _spellings(request: Request, target: Target) -> dict[str, str]:
+    """Give the names of what was asked for, as the user spelled them first."""
+    found: dict[str, str] = {}
+    for root in request.requirements:
+        if not applies(root.marker, dict(target.markers)):
+            continue
+        spelling = leading_name(root.text.strip())
+        if root.kind in ("sdist", "directory") and canonical_name(spelling) != root.name:
+            continue  # asked for by its path alone, it is called what its metadata says
+        # A wheel given by its path alone has the name that pip reads off the file: the canonical one.
+        found.setdefault(root.name, root.name if root.direct and root.specifier else spelling)
+    return found
+
+
+def demands_of(roots: Iterable[Root]) -> tuple[Demand, ...]:
+    return tuple(Demand(root.name, frozenset(root.extras), root.specifier, root.marker) for root in roots)
+
+
+def roots_digest(question: Question) -> str:
+    """Name what was asked for as a whole, whatever it was asked of."""
+    demands = [
+        [[each.name, sorted(each.extras), each.specifier, each.marker] for each in demands]
+        for demands in (question.roots, question.constraints)
+    ]
+    directs = [[each.path, each.kind, sorted(each.extras), each.marker] for each in question.directs]
+    return digest_of([*demands, directs, question.dependencies])
+
+
+def view_settings(request: Request, target: Target, tag: str) -> ViewSettings:
+    """Give what decides which archives a request may see. Directories that it names are looked into.
+
+    :param tag: of the target.
+    """
+    index = request.index
+    hashes: dict[str, tuple[str, ...]] = {}
+    for root in (*request.requirements, *request.constraints):
+        if root.hashes:
+            hashes[root.name] = (*hashes.get(root.name, ()), *root.hashes)
+    return ViewSettings(
+        places=(
+            _without_secrets(index.index_url),
+            tuple(dict.fromkeys(_without_secrets(url) for url in index.extra_index_urls)),
+            tuple(dict.fromkeys(_describe_links(link) for link in index.find_links)),
+            index.no_index,
+        ),
+        target=f"{tag}-{target.version}",
+        no_binary=request.format_control.no_binary,
+        only_binary=request.format_control.only_binary,
+        prefer_binary=request.prefer_binary,
+        pre=request.pre,
+        hashes=hashes,
+    )
+
+
+def settings_for_builds(view: ViewSettings) -> ViewSettings:
+    """Give the settings for build requirements: those are built from wheels wherever there are any."""
+    return view._replace(no_binary=frozenset(), only_binary=frozenset(), hashes={})
+
+
+def _without_secrets(url: str) -> str:
+    """Give a URL without user, password, query and fragment."""
+    if "://" not in url:
+        return url
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+
+
+def _describe_links(link: str) -> str:
+    """Give a place of archives, with what lies there if it is a directory or a page of this machine."""
+    if _is_remote(link):
+        return _without_secrets(link)
+    path = _path_of(link)
+    rows: list[list[str | int]] = []
+    for each in [os.path.join(path, name) for name in sorted(os.listdir(path))] if os.path.isdir(path) else [path]:
+        try:
+            status = os.stat(each)
+        except OSError:  # a link that leads nowhere
+            rows.append([each])
+        else:
+            rows.append([each, status.st_size, status.st_mtime_ns])
+    return f"{path} {digest_of(rows)}"
+
+
+def build_environ(request: Request, environ: Mapping[str, str]) -> dict[str, str]:
+    """Give the environment for the pip that plans build requirements: the user's index and connection, nothing else.
+
+    It is spoken to by variables only, as words may be seen by every user of the machine.
+    """
+    result = {name: value for name, value in environ.items() if not name.startswith("PIP_")}
+    result["PIP_CONFIG_FILE"] = os.devnull
+    for dest, variable in _CONNECTION:
+        value = request.options.get(dest)
+        if value not in (None, (), False):
+            result[variable] = " ".join(value) if isinstance(value, (tuple, list)) else str(value)
+    index = request.index
+    if index.no_index:
+        result["PIP_NO_INDEX"] = "1"
+    if index.index_url:
+        result["PIP_INDEX_URL"] = index.index_url
+    if index.extra_index_urls:
+        result["PIP_EXTRA_INDEX_URL"] = " ".join(index.extra_index_urls)
+    if index.find_links:
+        result["PIP_FIND_LINKS"] = " ".join(_as_url(link) for link in index.find_links)
+    if request.pre:
+        result["PIP_PRE"] = "1"
+    if request.prefer_binary:
+        result["PIP_PREFER_BINARY"] = "1"
+    return result
+
+
+def _as_url(link: str) -> str:
+    return path_to_url(link) if os.path.isabs(link) else link
