@@ -18,6 +18,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import takewhile
 from typing import Any, BinaryIO, NamedTuple
 
+from pip_accel._metadata import read_headers
 from pip_accel._names import canonical_name
 from pip_accel._values import Launcher, Row
 from pip_accel.exceptions import UnsafeArchive, Unsupported
@@ -33,7 +34,6 @@ __all__ = [
     "is_wrapper",
     "parse_entry_points",
     "read_bdist",
-    "read_headers",
     "read_manifest",
     "read_wheel",
     "record_digest",
@@ -189,7 +189,7 @@ def _read_contents(archive: zipfile.ZipFile, path: str) -> Contents:
     lib = _read_lib(archive.read(f"{dist_info}/WHEEL").decode("utf-8"), path)
     metadata = read_headers(archive.read(f"{dist_info}/METADATA"))
     name, version = metadata["name"], metadata["version"]
-    if not name or not version:
+    if not name or not version or "\n" in name + version:
         raise Unsupported("{path} does not say what it is", path=path)
     members = dict.fromkeys(archive.namelist())
     points = f"{dist_info}/entry_points.txt"
@@ -300,18 +300,6 @@ def is_wrapper(name: str, launchers: Container[str]) -> bool:
             base = base[: -len(ending)]
             break
     return base in launchers
-
-
-def read_headers(data: bytes) -> dict[str, str]:
-    """Give the first value of each header, names in lower case."""
-    found: dict[str, str] = {}
-    for line in data.decode("utf-8", "replace").splitlines():
-        if not line.strip():
-            break
-        name, colon, value = line.partition(":")
-        if colon and not line[0].isspace():
-            found.setdefault(name.strip().lower(), value.strip())
-    return found
 
 
 def write_bdist(

@@ -543,7 +543,7 @@ def _identity(pin: Pin) -> str:
 
 
 def _name_and_version(metadata: bytes) -> tuple[str, str]:
-    from pip_accel._archives import read_headers
+    from pip_accel._metadata import read_headers
 
     headers = read_headers(metadata)
     return canonical_name(headers.get("name", "")), canonical_version(headers.get("version", ""))
@@ -551,7 +551,7 @@ def _name_and_version(metadata: bytes) -> tuple[str, str]:
 
 def _write_metadata(metadata: bytes, directory: str) -> str:
     """Write a ``.dist-info`` that pip can read; give its name, off which pip reads the version."""
-    from pip_accel._archives import read_headers
+    from pip_accel._metadata import read_headers
 
     headers = read_headers(metadata)
     dist_info = f"{re.sub('[-_.]+', '_', headers.get('name', ''))}-{headers.get('version', '')}.dist-info"

@@ -17,6 +17,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from pip_accel import _fs
+from pip_accel._metadata import read_headers
 from pip_accel._names import canonical_name, canonical_version, split_sdist_name, split_wheel_name
 from pip_accel._text import path_to_url
 from pip_accel._values import Archive
@@ -332,7 +333,7 @@ class LocalIndex:
             names.add(archive.filename)
             url = self.url(archive)
             by_url[url] = archive
-            python = _requires_python(metadata)
+            python = read_headers(metadata).get("requires-python")
             lines.append(
                 f'<a href="{escape(url)}#sha256={archive.sha256}"'
                 f' data-core-metadata="sha256={hashlib.sha256(metadata).hexdigest()}"'
@@ -377,15 +378,6 @@ def _without_superseded(
             continue
         kept[sha256] = filename
     return kept
-
-
-def _requires_python(metadata: bytes) -> str:
-    for line in metadata.split(b"\n"):
-        if not line.strip():
-            break
-        if line.lower().startswith(b"requires-python:"):
-            return line.partition(b":")[2].strip().decode("utf-8", "replace")
-    return ""
 
 
 def name_and_version(filename: str, project: str | None = None) -> tuple[str, str] | None:

@@ -26,12 +26,12 @@ from pip_accel._archives import (
     check_member_name,
     is_whole,
     parse_entry_points,
-    read_headers,
     read_manifest,
     read_wheel,
     record_digest,
     write_bdist,
 )
+from pip_accel._metadata import read_headers
 from pip_accel._names import canonical_name
 from pip_accel._values import Archive, Change, Target, Tree
 from pip_accel.exceptions import (

@@ -363,18 +363,14 @@ class _Printer:
 
 def _name_and_version(installed: Installed) -> tuple[str, str]:
     """Give name and version as the metadata of an installed distribution spells them."""
-    found = {"name": installed.name, "version": installed.version}
+    from pip_accel._metadata import read_headers
+
     try:
-        with open(os.path.join(installed.metadata, "METADATA"), encoding="utf-8", errors="replace") as stream:
-            for line in stream:
-                if not line.strip():
-                    break
-                key, _, value = line.partition(":")
-                if key.lower() in found:
-                    found[key.lower()] = value.strip()
+        with open(os.path.join(installed.metadata, "METADATA"), "rb") as stream:
+            headers = read_headers(stream.read())
     except OSError:
-        pass
-    return found["name"], found["version"]
+        headers = {}
+    return headers.get("name", installed.name), headers.get("version", installed.version)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from pip_accel import _fs
 from pip_accel._archives import check_member_name
+from pip_accel._metadata import iterate_headers
 from pip_accel.exceptions import DamagedSourceDistribution, InvalidSourceDistribution, UnsafeArchive
 
 try:
@@ -219,12 +220,8 @@ def static_metadata(source: str) -> bytes | None:
     except OSError:
         return None
     headers: dict[str, list[str]] = {}
-    for line in data.decode("utf-8", "replace").splitlines():
-        if not line.strip():
-            break
-        name, colon, value = line.partition(":")
-        if colon and not line[0].isspace():
-            headers.setdefault(name.lower(), []).append(value.strip())
+    for name, value in iterate_headers(data):
+        headers.setdefault(name, []).append(value)
     version = headers.get("metadata-version", ["0"])[0].split(".")
     if not all(part.isdigit() for part in version) or tuple(map(int, version)) < (2, 2):
         return None

@@ -18,9 +18,9 @@ from pip_accel._archives import (
     check_member_name,
     is_wrapper,
     parse_entry_points,
-    read_headers,
     record_digest,
 )
+from pip_accel._metadata import read_headers
 from pip_accel._install.scripts import split_hashbang
 from pip_accel._values import Launcher, Row
 from pip_accel.exceptions import BinaryDistributionError, UnsafeArchive

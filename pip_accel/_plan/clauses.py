@@ -6,11 +6,12 @@ another one: the version is pinned, or it won online under clauses that let in e
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
 from pip_accel._index import Known
+from pip_accel._metadata import header_values
 from pip_accel._names import canonical_name, canonical_version, leading_name
 
 TYPE_CHECKING = False
@@ -22,7 +23,6 @@ __all__ = [
     "Metadata",
     "applies",
     "collect_clauses",
-    "header_values",
     "is_pinned",
     "names_by_url",
     "newest_winner",
@@ -222,16 +222,4 @@ def _wins_again(known: Known, clauses: frozenset[str]) -> bool:
 
 def required_names(metadata: bytes) -> set[str]:
     """Give the canonical names of all projects that core metadata requires, under any marker."""
-    return {canonical_name(leading_name(text)) for text in header_values(metadata, b"requires-dist:")}
-
-
-def header_values(metadata: bytes, header: bytes) -> Iterator[str]:
-    """Give the values of a header of core metadata.
-
-    :param header: in lower case, with its colon.
-    """
-    for line in metadata.split(b"\n"):
-        if not line.strip():
-            break
-        if line[: len(header)].lower() == header:
-            yield line[len(header) :].decode("utf-8", "replace").strip()
+    return {canonical_name(leading_name(text)) for text in header_values(metadata, "requires-dist")}

@@ -11,12 +11,12 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from pip_accel._index import name_and_version
+from pip_accel._metadata import header_values
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._plan.clauses import (
     Metadata,
     applies,
     collect_clauses,
-    header_values,
     is_pinned,
     names_by_url,
     newest_winner,
@@ -143,8 +143,8 @@ def _read(resources: Resources, archive: Archive, project: str) -> _Choice | Non
     name, version, requires = parse_metadata(data)
     if (canonical_name(name), canonical_version(version)) != name_and_version(archive.filename, project):
         return None
-    python = any(header_values(data, b"requires-python:"))
-    extras = frozenset(map(canonical_name, header_values(data, b"provides-extra:")))
+    python = any(header_values(data, "requires-python"))
+    extras = frozenset(map(canonical_name, header_values(data, "provides-extra")))
     url = resources.index.url(archive)
     return _Choice(archive, Item(name, version, url, True, None, tuple(requires), python, extras))
 

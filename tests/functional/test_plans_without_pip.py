@@ -246,6 +246,8 @@ def test_what_is_not_there_any_more_is_not_planned(place):
 
 WITH_PYTHON = {"requires_python": ">=3"}
 MORE = {"extras": {"more": ["alpha"]}}
+#: With a line of blanks, which does not end the headers.
+LICENSE = "Metadata-Version: 2.1\nName: beta\nVersion: 1.0\nLicense: a\n        \n        b\nRequires-Python: >=3\n"
 ORDERS = {
     "names": ({"alpha": {}, "beta": {}, "gamma": {}}, []),
     "what is free": ({"alpha": {}, "beta": {}, "mu": {"requires": ["beta"]}, "zeta": {"requires": ["mu"]}}, []),
@@ -255,6 +257,7 @@ ORDERS = {
     "an extra": ({"alpha": {}, "beta": MORE, "zeta": {}}, ["beta[more]"]),
     "an extra of a dependency": ({"alpha": {}, "beta": MORE, "gamma": {"requires": ["beta[more]"]}}, []),
     "Python": ({"alpha": {}, "beta": WITH_PYTHON, "gamma": {}}, []),
+    "Python behind a license": ({"alpha": {}, "beta": {"metadata": LICENSE}, "gamma": {}}, []),
     "Python for all": ({"alpha": WITH_PYTHON, "beta": WITH_PYTHON}, []),
     "a dependency that is not asked for": ({"alpha": {}, "beta": {"requires": ["alpha"]}}, ["beta", "only"]),
 }

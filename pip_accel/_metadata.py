@@ -1,0 +1,47 @@
+"""Core metadata: headers as in mail, read as pip's own parser reads them, without the time that takes to import."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+__all__ = ["header_values", "iterate_headers", "read_headers"]
+
+_NAME = re.compile("[!-9;-~]+")
+
+
+def iterate_headers(data: bytes) -> Iterator[tuple[str, str]]:
+    """Give names, in lower case, and values, without blanks around; they may have line ends in them.
+
+    They end at the first line that is none, such as an empty one; what begins with white space goes on with a value.
+    """
+    name, value = "", ""
+    for line in data.decode("utf-8", "replace").split("\n"):
+        line = line.removesuffix("\r")
+        if line[:1] in (" ", "\t"):
+            value += "\n" + line
+            continue
+        if name:
+            yield name, value.strip(" \t")
+        name, colon, value = line.partition(":")
+        if not colon or _NAME.fullmatch(name) is None:
+            return
+        name = name.lower()
+    if name:
+        yield name, value.strip(" \t")
+
+
+def read_headers(data: bytes) -> dict[str, str]:
+    """Give the first value of each header, names in lower case."""
+    found: dict[str, str] = {}
+    for name, value in iterate_headers(data):
+        found.setdefault(name, value)
+    return found
+
+
+def header_values(data: bytes, name: str) -> list[str]:
+    """Give all values of a header.
+
+    :param name: in lower case.
+    """
+    return [value for each, value in iterate_headers(data) if each == name]
