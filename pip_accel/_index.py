@@ -242,10 +242,14 @@ class LocalIndex:
         found = _read_object(self._view_path(view, project), archives=dict, known=list)
         return found if found is not None else {"archives": {}, "known": []}
 
+    def look(self, view: str, project: str) -> tuple[list[Archive], list[Known]]:
+        """Give the archives that a view has of a project and that are still there, and what was learned of it."""
+        value = self.read_view(view, project)
+        return self._archives_in(value), _known_in(value)
+
     def known(self, view: str, project: str) -> list[Known]:
         """Give what was learned of a project in a view."""
-        rows = self.read_view(view, project)["known"]
-        return [Known(frozenset(row[0]), row[1], row[2], row[3]) for row in rows]
+        return _known_in(self.read_view(view, project))
 
     def state_of(self, view: str, project: str) -> list[int]:
         """Give what changes whenever a view learns something of a project."""
@@ -274,8 +278,10 @@ class LocalIndex:
 
     def archives_in_view(self, view: str, project: str) -> list[Archive]:
         """Give the archives that a view has of a project and that are still there."""
+        return self._archives_in(self.read_view(view, project))
+
+    def _archives_in(self, value: Mapping[str, Any]) -> list[Archive]:
         found = []
-        value = self.read_view(view, project)
         for sha256, filename in value["archives"].items():
             archive = self.locate(sha256, filename)._replace(yanked=value.get("yanked", {}).get(sha256))
             if os.path.exists(archive.path):
@@ -355,6 +361,10 @@ def _read_object(path: str, **types: type) -> dict[str, Any] | None:
     if not isinstance(value, dict) or not all(isinstance(value.get(name), kind) for name, kind in types.items()):
         return None
     return value
+
+
+def _known_in(value: Mapping[str, Any]) -> list[Known]:
+    return [Known(frozenset(row[0]), row[1], row[2], row[3]) for row in value["known"]]
 
 
 def _without_superseded(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["header_values", "iterate_headers", "read_headers"]
+__all__ = ["all_headers", "header_values", "iterate_headers", "read_headers"]
 
 _NAME = re.compile("[!-9;-~]+")
 
@@ -16,7 +16,8 @@ def iterate_headers(data: bytes) -> Iterator[tuple[str, str]]:
     They end at the first line that is none, such as an empty one; what begins with white space goes on with a value.
     """
     name, value = "", ""
-    for line in data.decode("utf-8", "replace").split("\n"):
+    head, _, _ = data.partition(b"\n\n")  # what comes behind that is often ten times as long
+    for line in head.decode("utf-8", "replace").split("\n"):
         line = line.removesuffix("\r")
         if line[:1] in (" ", "\t"):
             value += "\n" + line
@@ -31,12 +32,17 @@ def iterate_headers(data: bytes) -> Iterator[tuple[str, str]]:
         yield name, value.strip(" \t")
 
 
+def all_headers(data: bytes) -> dict[str, list[str]]:
+    """Give all values of each header, names in lower case."""
+    found: dict[str, list[str]] = {}
+    for name, value in iterate_headers(data):
+        found.setdefault(name, []).append(value)
+    return found
+
+
 def read_headers(data: bytes) -> dict[str, str]:
     """Give the first value of each header, names in lower case."""
-    found: dict[str, str] = {}
-    for name, value in iterate_headers(data):
-        found.setdefault(name, value)
-    return found
+    return {name: values[0] for name, values in all_headers(data).items()}
 
 
 def header_values(data: bytes, name: str) -> list[str]:
@@ -44,4 +50,4 @@ def header_values(data: bytes, name: str) -> list[str]:
 
     :param name: in lower case.
     """
-    return [value for each, value in iterate_headers(data) if each == name]
+    return all_headers(data).get(name, [])

@@ -171,18 +171,17 @@ class Builder:
         temporary = resources.directory("t")
         if len(os.fsencode(temporary)) > _LONG:  # sockets have to fit into 108 characters, and builds make some there
             temporary = resources.short_directory()
-        if not self._recipe.isolation:
-            environ = {**resources.environ, "LC_ALL": "C.UTF-8", "TMPDIR": temporary}
-            try:
-                yield BuildEnvironment(resources.target, environ), environ
-            finally:
-                _fs.remove_tree(temporary)
-            return
-        environment = self._environments.borrow(self._digests(self._plan(tuple(system.requires))))
         try:
-            yield environment, {**environment.environ, "TMPDIR": temporary}
+            if not self._recipe.isolation:
+                environ = {**resources.environ, "LC_ALL": "C.UTF-8", "TMPDIR": temporary}
+                yield BuildEnvironment(resources.target, environ), environ
+                return
+            environment = self._environments.borrow(self._digests(self._plan(tuple(system.requires))))
+            try:
+                yield environment, {**environment.environ, "TMPDIR": temporary}
+            finally:
+                self._environments.give_back(environment)
         finally:
-            self._environments.give_back(environment)
             _fs.remove_tree(temporary)
 
     def _digests(self, pins: Sequence[Pin]) -> list[str]:
@@ -204,14 +203,9 @@ class Builder:
 
     def _is_met(self, text: str, there: Mapping[str, str]) -> bool:
         """Whether a requirement of a backend asks for nothing that is not there."""
-        from packaging.requirements import InvalidRequirement, Requirement
+        from pip_accel._plan.question import parse_build_requirement
 
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement as error:
-            raise BuildFailed(
-                "The build requirement {wanted!r} is not valid: {error}", wanted=text, error=error
-            ) from error
+        requirement = parse_build_requirement(text)
         marker = requirement.marker
         if marker is not None and not marker.evaluate({**dict(self._resources.target.markers), "extra": ""}):
             return True

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pip_accel import _fs
 from pip_accel._archives import check_member_name
-from pip_accel._metadata import iterate_headers
+from pip_accel._metadata import all_headers
 from pip_accel.exceptions import DamagedSourceDistribution, InvalidSourceDistribution, UnsafeArchive
 
 try:
@@ -219,9 +219,7 @@ def static_metadata(source: str) -> bytes | None:
             data = stream.read()
     except OSError:
         return None
-    headers: dict[str, list[str]] = {}
-    for name, value in iterate_headers(data):
-        headers.setdefault(name, []).append(value)
+    headers = all_headers(data)
     version = headers.get("metadata-version", ["0"])[0].split(".")
     if not all(part.isdigit() for part in version) or tuple(map(int, version)) < (2, 2):
         return None

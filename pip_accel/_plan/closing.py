@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from pip_accel._index import name_and_version
-from pip_accel._metadata import header_values
+from pip_accel._metadata import all_headers
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._plan.clauses import (
     Metadata,
@@ -25,7 +25,7 @@ from pip_accel._plan.clauses import (
 )
 from pip_accel._plan.order import in_order
 from pip_accel._plan.pip import Item
-from pip_accel._plan.planning import Plan, parse_metadata
+from pip_accel._plan.planning import Plan
 from pip_accel._plan.question import Question, roots_digest
 from pip_accel._values import Archive, Pin
 
@@ -38,6 +38,7 @@ __all__ = ["plan_from_pins", "plan_from_winners"]
 
 class _Choice(NamedTuple):
     archive: Archive
+    clauses: frozenset[str]  #: under which it was chosen
     item: Item
 
     @property
@@ -97,15 +98,16 @@ def _close(resources: Resources, question: Question, *, pinned: bool) -> dict[st
         missing = [name for name in clauses if name not in choices]
         for name in missing:
             archive = _choose(resources, question, name, clauses[name], roots, pinned)
-            choice = None if archive is None else _read(resources, archive, name)
-            if choice is None:
+            item = None if archive is None else _read(resources, archive, name)
+            if archive is None or item is None:
                 return None
-            choices[name] = choice
+            choices[name] = _Choice(archive, clauses[name], item)
         if not missing:
             break
     # Later requirements may have narrowed an earlier choice.
     for name, choice in choices.items():
-        if _choose(resources, question, name, clauses[name], roots, pinned) != choice.archive:
+        narrowed = clauses[name] != choice.clauses
+        if narrowed and _choose(resources, question, name, clauses[name], roots, pinned) != choice.archive:
             return None
     return None if names_by_url({name: choice.metadata for name, choice in choices.items()}) else choices
 
@@ -119,11 +121,10 @@ def _choose(
     """
     if any(clause.startswith("===") for clause in clauses):  # that is about the spelling
         return None
-    view = question.view.key(name)
-    known = resources.index.known(view, name)
+    archives, known = resources.index.look(question.view.key(name), name)
     winner = None if pinned else newest_winner(clauses, known, roots)
     fitting = []
-    for archive in resources.index.archives_in_view(view, name):
+    for archive in archives:
         split = name_and_version(archive.filename, name)
         if split is None:
             continue
@@ -135,18 +136,25 @@ def _choose(
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _read(resources: Resources, archive: Archive, project: str) -> _Choice | None:
+def _read(resources: Resources, archive: Archive, project: str) -> Item | None:
     """Read the metadata of an archive, if it is known and is what the file name says."""
     data = resources.index.metadata(archive)
     if data is None:
         return None
-    name, version, requires = parse_metadata(data)
+    headers = all_headers(data)
+    name, version = (headers.get(each, [""])[0] for each in ("name", "version"))
     if (canonical_name(name), canonical_version(version)) != name_and_version(archive.filename, project):
         return None
-    python = any(header_values(data, "requires-python"))
-    extras = frozenset(map(canonical_name, header_values(data, "provides-extra")))
-    url = resources.index.url(archive)
-    return _Choice(archive, Item(name, version, url, True, None, tuple(requires), python, extras))
+    return Item(
+        name=name,
+        version=version,
+        url=resources.index.url(archive),
+        requested=False,
+        direct=None,
+        requires=tuple(headers.get("requires-dist", ())),
+        python=any(headers.get("requires-python", ())),
+        extras=frozenset(map(canonical_name, headers.get("provides-extra", ()))),
+    )
 
 
 def _lacks_extras(question: Question, choices: Mapping[str, _Choice]) -> bool:
@@ -184,10 +192,12 @@ def _is_installed(resources: Resources, question: Question, names: Collection[st
 
 def _pins(resources: Resources, question: Question, choices: Mapping[str, _Choice]) -> tuple[Pin, ...]:
     pins = []
+    asked = {root.name for root in question.roots}
     items = [choice.item for choice in choices.values()]
     markers = dict(resources.target.markers)
     for item in in_order(items, question.roots, markers, dependencies=question.dependencies):
-        archive = choices[canonical_name(item.name)].archive
+        name = canonical_name(item.name)
+        archive = choices[name].archive
         resources.index.touch(archive)
-        pins.append(Pin(item.name, item.version, archive, item.requested, ""))
+        pins.append(Pin(item.name, item.version, archive, name in asked, ""))
     return tuple(pins)

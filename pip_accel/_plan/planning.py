@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 from pip_accel._index import Known, name_and_version
-from pip_accel._metadata import header_values, read_headers
+from pip_accel._metadata import all_headers
 from pip_accel._names import canonical_name, canonical_version, leading_name
 from pip_accel._plan.clauses import (
     Demand,
@@ -373,8 +373,9 @@ def _read_metadata(archive: Archive, sources: Sources) -> bytes:
 
 def parse_metadata(metadata: bytes) -> tuple[str, str, list[str]]:
     """Give name, version and ``Requires-Dist`` of core metadata."""
-    headers = read_headers(metadata)
-    return headers.get("name", ""), headers.get("version", ""), header_values(metadata, "requires-dist")
+    headers = all_headers(metadata)
+    name, version = (headers.get(each, [""])[0] for each in ("name", "version"))
+    return name, version, headers.get("requires-dist", [])
 
 
 def _pins(pass_: _Pass, report: Report, by_url: Mapping[str, Archive]) -> tuple[Pin, ...]:

@@ -28,6 +28,7 @@ __all__ = [
     "build_environ",
     "demands_of",
     "make_question",
+    "parse_build_requirement",
     "question_of_build",
     "roots_digest",
     "settings_for_builds",
@@ -129,11 +130,7 @@ def question_of_build(
     """
     roots = []
     for text in requires:
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement as error:
-            message = "The build requirement {requirement!r} is not valid: {error}"
-            raise BuildFailed(message, requirement=text, error=error) from error
+        requirement = parse_build_requirement(text)
         if requirement.url:
             raise Unsupported("The build requirement {requirement} is a URL", requirement=text)
         marker = str(requirement.marker) if requirement.marker is not None else ""
@@ -156,6 +153,18 @@ def question_of_build(
     )
 
 
+def parse_build_requirement(text: str) -> Requirement:
+    """Parse what a build backend or ``[build-system]`` requires (PEP 508).
+
+    :raises BuildFailed: it is not valid.
+    """
+    try:
+        return Requirement(text)
+    except InvalidRequirement as error:
+        message = "The build requirement {requirement!r} is not valid: {error}"
+        raise BuildFailed(message, requirement=text, error=error) from error
+
+
 def _without_build_constraints(words: Sequence[str]) -> tuple[tuple[str, ...], int]:
     """Give the words without that option, and how many there were."""
     dropped = [each for each in scan(words, "i").given if each.option.dest == "build_constraints"]
@@ -173,10 +182,7 @@ def _replaced(request: Request) -> frozenset[str] | None:
 def _has_odd_places(request: Request) -> bool:
     """Whether the settings name an index without a scheme, or a place on this machine that is not there."""
     index = request.index
-    if index.no_index:
-        urls: tuple[str, ...] = ()
-    else:
-        urls = (index.index_url, *index.extra_index_urls)
+    urls = (index.index_url, *index.extra_index_urls)
     return any("://" not in url for url in urls if url) or not all(map(_is_there, index.find_links))
 
 
@@ -198,8 +204,9 @@ def _path_of(link: str) -> str:
 def _spellings(request: Request, target: Target) -> dict[str, str]:
     """Give the names of what was asked for, as the user spelled them first."""
     found: dict[str, str] = {}
+    markers = dict(target.markers)
     for root in request.requirements:
-        if not applies(root.marker, dict(target.markers)):
+        if not applies(root.marker, markers):
             continue
         spelling = leading_name(root.text.strip())
         if root.kind in ("sdist", "directory") and canonical_name(spelling) != root.name:

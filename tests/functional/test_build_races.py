@@ -6,7 +6,6 @@ import itertools
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 
@@ -14,9 +13,9 @@ import pytest
 
 from pip_accel._archives import is_whole
 from tests.lib.archives import IN_TREE_BACKEND, make_sdist
-from tests.lib.environments import clean_environ, make_environment
-from tests.lib.processes import finish, processes_of, wait_for
-from tests.lib.runs import CHECKOUT, PIP_ACCEL, installed, run_pip_accel
+from tests.lib.environments import make_environment
+from tests.lib.processes import finish, processes_of, start, wait_for
+from tests.lib.runs import installed, run_pip_accel
 from tests.lib.trees import snapshot
 
 if sys.platform != "linux":
@@ -102,16 +101,7 @@ class Yard:
 
     def start(self, environment, *words, **variables):
         """Start a run in a session of its own, as that of a terminal would be."""
-        return subprocess.Popen(
-            [*PIP_ACCEL, "--python", environment.python, "install", *words],
-            env=clean_environ(**self.variables, PIP_ACCEL_CACHE=self.data, **variables),
-            cwd=CHECKOUT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        return start(["install", *words], environment, self.data, **self.variables, **variables)
 
     def run(self, environment, *words, **variables):
         return run_pip_accel(["install", *words], environment, self.data, **self.variables, **variables)

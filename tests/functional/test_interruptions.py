@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -14,10 +13,10 @@ from contextlib import contextmanager
 import pytest
 
 from tests.lib.archives import IN_TREE_BACKEND, make_sdist, make_wheel
-from tests.lib.environments import clean_environ, make_environment
+from tests.lib.environments import make_environment
 from tests.lib.index import IndexServer
-from tests.lib.processes import finish, processes_of, wait_for
-from tests.lib.runs import CHECKOUT, PIP, PIP_ACCEL, installed, run_pip, run_pip_accel
+from tests.lib.processes import finish, processes_of, start, wait_for
+from tests.lib.runs import PIP, PIP_ACCEL, installed, run_pip, run_pip_accel
 from tests.lib.trees import snapshot
 
 if sys.platform != "linux":
@@ -83,17 +82,7 @@ class Place:
 
     def start(self, *words, program=PIP_ACCEL, environment=None):
         """Start a run in a session of its own, as that of a terminal would be."""
-        python = (environment or self.environment).python
-        return subprocess.Popen(
-            [*program, "--python", python, *words],
-            env=clean_environ(**self.variables, PIP_ACCEL_CACHE=self.data),
-            cwd=CHECKOUT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        return start(words, environment or self.environment, self.data, program=program, **self.variables)
 
     def run(self, *words, **options):
         return run_pip_accel(words, self.environment, self.data, **self.variables, **options)

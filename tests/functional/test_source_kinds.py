@@ -24,10 +24,10 @@ from urllib.request import pathname2url
 import pytest
 
 from tests.lib.archives import IN_TREE_BACKEND, MEMBER_TIME, make_sdist, make_wheel
-from tests.lib.environments import Environment, clean_environ, make_environment
+from tests.lib.environments import Environment, make_environment
 from tests.lib.index import IndexServer
 from tests.lib.judge import compare_sides, compare_trees, drop_permitted, run_side
-from tests.lib.processes import processes_of, wait_for
+from tests.lib.processes import processes_of, start, wait_for
 from tests.lib.runs import CHECKOUT, PIP, PIP_ACCEL, Run, installed, run_pip, run_pip_accel
 from tests.lib.trees import snapshot
 
@@ -720,7 +720,7 @@ def test_a_build_that_was_begun_in_vain_does_not_matter(trial):
 def test_a_signal_while_builds_go_on_and_pip_plans_leaves_nothing(trial, signum, status):
     trial.offer("begun", more=ENDLESS.format(marker=trial.marker))
     trial.offer("waits", more=WAITING.format(marker=trial.marker + ".never"))
-    process = start(trial, "begun==1.0", "waits==1.0")
+    process = begin(trial, "begun==1.0", "waits==1.0")
     wait_for(lambda: os.path.exists(trial.marker), process)
     before = snapshot(process.environment.prefix)
     process.send_signal(signum)
@@ -733,10 +733,10 @@ def test_a_signal_while_builds_go_on_and_pip_plans_leaves_nothing(trial, signum,
 
 def test_a_run_that_waits_for_the_build_of_another_one_can_be_interrupted(trial):
     trial.offer("begun", more=ENDLESS.format(marker=trial.marker))
-    first = start(trial, "begun")
+    first = begin(trial, "begun")
     wait_for(lambda: os.path.exists(trial.marker), first)
     trial.calls()
-    second = start(trial, "begun")
+    second = begin(trial, "begun")
     try:
         deadline = time.monotonic() + 5
         wait_for(lambda: trial.calls() or time.monotonic() > deadline, second)
@@ -750,19 +750,10 @@ def test_a_run_that_waits_for_the_build_of_another_one_can_be_interrupted(trial)
             process.communicate(timeout=30)
 
 
-def start(trial, *words):
+def begin(trial, *words):
     """Start a run of pip-accel into a fresh environment."""
     environment = trial.environment()
-    process = subprocess.Popen(
-        [*PIP_ACCEL, "--python", environment.python, "install", *words],
-        env=clean_environ(PIP_INDEX_URL=trial.index.url, PIP_ACCEL_CACHE=trial.data),
-        cwd=CHECKOUT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = start(["install", *words], environment, trial.data, PIP_INDEX_URL=trial.index.url)
     process.environment = environment
     return process
 

@@ -4,9 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 
-__all__ = ["finish", "processes_of", "wait_for"]
+from tests.lib.environments import clean_environ
+from tests.lib.runs import CHECKOUT, PIP_ACCEL
+
+__all__ = ["finish", "processes_of", "start", "wait_for"]
+
+
+def start(words, environment, data, *, program=PIP_ACCEL, **variables):
+    """Start a run into an environment, in a session of its own, as that of a terminal would be."""
+    return subprocess.Popen(
+        [*program, "--python", environment.python, *words],
+        env=clean_environ(**variables, PIP_ACCEL_CACHE=data),
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def processes_of(place):
