@@ -38,7 +38,7 @@ setup(
     ],
     extras_require={
         "s3": ["boto3"],
-        "test": ["pytest", "pytest-xdist"],
+        "test": ["hypothesis", "pipx", "pytest", "pytest-xdist", "tox", "virtualenv"],
         "lint": ["mypy", "ruff"],
         "docs": ["sphinx"],
     },

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 from pip_accel._environment import find_target, validate_environment
+from pip_accel._plan.requirement_files import is_remote
+from pip_accel._plan.stand_ins import Substituted, substitute
 from pip_accel._values import Change, Target
 from pip_accel.exceptions import Unsupported
 
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
     from pip_accel._resources import Resources
     from pip_accel.config import Config
 
-__all__ = ["Outcome", "PatchedAttribute", "PipAccelerator", "check_target", "install", "running_inside"]
+__all__ = ["Outcome", "PatchedAttribute", "PipAccelerator", "check_target", "install", "running_inside", "secure"]
 
 _OLDEST_PIP = (25, 3)  # earlier ones prepare every sdist before they report what they would install
 
@@ -35,6 +39,8 @@ class Outcome(NamedTuple):
     built: tuple[str, ...]  #: names and versions of what was built
     unpacked: bool  #: whether anything was not in the store yet
     online: bool
+    pip: str = ""  #: version of the pip beside us, before anything changed
+    kept: tuple[str, ...] = ()  #: paths that stay in the directory of ``--target`` in place of what was to be installed
 
 
 class PipAccelerator:
@@ -65,18 +71,23 @@ class PipAccelerator:
         :raises Unsupported: only pip itself can serve these words.
         :raises PipAcceleratorError: it failed, and the environment is as it was.
         """
-        from pip_accel._install.transaction import lock_prefix, repair
         from pip_accel._plan.arguments import parse
         from pip_accel._resources import open_resources
 
         words = [*(["--python", self.python] if self.python is not None else []), "install", *arguments]
         request = parse(words, os.environ)
-        target = find_target(request.python)
+        target = find_target(request.python, request.destination)
         check_target(target, request)
-        with lock_prefix(target.prefix, lambda: None):
-            repair(target.prefix)
-            with open_resources(self.config, target, request.python, os.environ) as resources:
-                return len(install(resources, request, say=lambda text: None).changes)
+        keep = not request.no_cache
+        with (
+            secure(target, request, _ignore, _ignore),
+            open_resources(self.config, target, request.python, os.environ, keep=keep) as resources,
+        ):
+            return len(install(resources, request, say=_ignore).changes)
+
+
+def _ignore(text: str) -> None:
+    """Nobody wants to know."""
 
 
 def check_target(target: Target, request: Request) -> None:
@@ -91,13 +102,37 @@ def check_target(target: Target, request: Request) -> None:
     pip = host_pip_version()
     if is_older(pip, _OLDEST_PIP):
         raise Unsupported("pip-accel needs pip 25.3 or newer beside it, and this is {version}", version=pip)
-    if target.externally_managed and not request.break_system_packages:
-        raise Unsupported("{path} says that another tool manages this environment", path=target.externally_managed)
-    for directory in {target.scheme.purelib, target.scheme.platlib}:
+    managed = target.externally_managed if target.kind in ("environment", "user") else ""
+    if managed and not request.break_system_packages and not (request.dry_run and request.report):
+        raise Unsupported("{path} says that another tool manages this environment", path=managed)
+    if request.dry_run:
+        return
+    libraries = {target.scheme.purelib, target.scheme.platlib}
+    for directory in {target.place} if target.kind == "directory" else libraries:
         while not os.path.exists(directory):
             directory = os.path.dirname(directory)
-        if not os.access(directory, os.W_OK):
+        if not os.path.isdir(directory) or not os.access(directory, os.W_OK):
             raise Unsupported("{directory} cannot be written to", directory=directory)
+
+
+@contextmanager
+def secure(
+    target: Target, request: Request, on_wait: Callable[[str], None], on_repair: Callable[[str], None]
+) -> Iterator[None]:
+    """Keep other runs out of what a request may change; repair what one of them left there when it was killed.
+
+    :param on_wait: is told that another run has to end first.
+    :param on_repair: is told of what was repaired.
+    """
+    from pip_accel._install.transaction import lock_prefix, repair
+
+    with ExitStack() as locks:
+        for place in dict.fromkeys((target.prefix, target.place)) if not request.dry_run else ():
+            waiting = f"Waiting for another run of pip-accel to finish with {place}"
+            locks.enter_context(lock_prefix(place, partial(on_wait, waiting)))
+            if repair(place):
+                on_repair(f"A run of pip-accel was interrupted here: {place} was put back as it was before")
+        yield
 
 
 def install(
@@ -119,13 +154,23 @@ def install(
     from pip_accel._install.link import Linker
     from pip_accel._install.transaction import install as install_changes
     from pip_accel._plan.question import make_question, view_settings
+    from pip_accel._resources import host_pip_version
 
+    if request.log:
+        _open_log(request.log)
     view = view_settings(request, resources.target, resources.index.tag)
     with open_engine(resources, request, say, watcher, view=view) as engine:
-        question = make_question(request, view, resources.target, resources.python, resources.environ)
+        substituted, asked = _with_stand_ins(engine, request, say)
+        question = make_question(substituted, view, resources.target, resources.python, resources.environ)
         # That pip builds nothing, and refuses to have both this and --no-build-isolation.
         environ = {name: value for name, value in resources.environ.items() if name != "PIP_BUILD_CONSTRAINT"}
+        engine.eager = engine.eager and not request.dry_run
         plan = engine.plan(question, environ)
+        plan = plan._replace(online=plan.online or asked)
+        if request.dry_run:
+            if on_plan is not None:
+                on_plan(plan, ())
+            return Outcome((), plan, (), False, plan.online or engine.online)
         if running_inside(resources.target):
             _brace(plan)
         changes = _changes(engine, plan, request)
@@ -134,10 +179,14 @@ def install(
         if on_plan is not None:
             on_plan(plan, changes)
 
+    kept: Sequence[str] = ()
+    pip = host_pip_version()
     if not changes:
         announce()
+        if resources.target.kind == "directory":
+            os.makedirs(resources.target.place, exist_ok=True)
     else:
-        install_changes(
+        kept = install_changes(
             changes,
             resources.target,
             linker=Linker(resources.config.link_mode, resources.config.copy_patterns),  # type: ignore[arg-type]
@@ -146,10 +195,34 @@ def install(
             umask=resources.umask,
             on_start=announce,
             on_replace=on_replace,
+            replace=request.upgrade,
         )
-    return Outcome(
-        changes, plan, tuple(engine.built), resources.store.added, plan.online or engine.online
-    )
+    built, online = tuple(engine.built), plan.online or engine.online
+    return Outcome(changes, plan, built, resources.store.added, online, pip, tuple(kept))
+
+
+def _open_log(path: str) -> None:
+    """See that a log can be written, as pip does it.
+
+    :raises Unsupported: it cannot; pip says so.
+    """
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "ab"):
+            pass
+    except OSError as error:
+        raise Unsupported("the log {path} cannot be written: {error}", path=path, error=error) from error
+
+
+def _with_stand_ins(engine: Engine, request: Request, say: Callable[[str], None]) -> tuple[Substituted, bool]:
+    """Put stand-ins into a request for editables and what is asked for by URL; say also whether one was fetched."""
+    if not any(root.url or root.editable for root in request.requirements) and not any(map(is_remote, request.files)):
+        return Substituted(request, {}, ()), False
+    from pip_accel._direct import Directs
+
+    directs = Directs(engine, request, say)
+    substituted = substitute(request, directs.find, engine.resources.directory("asked"))
+    return substituted, directs.online or any(map(is_remote, request.files))
 
 
 def open_engine(
@@ -208,7 +281,7 @@ def _brace(plan: Plan) -> None:
 
     :raises Unsupported: pip-accel would not work with the pip that the plan brings.
     """
-    from pip_accel import _eviction  # noqa: F401  (what is still needed afterwards may be replaced by then)
+    from pip_accel import _eviction, _progress, _warnings  # noqa: F401  (when they are needed, they may be replaced)
     from pip_accel._names import canonical_name
     from pip_accel._resources import is_older
 
@@ -219,7 +292,7 @@ def _brace(plan: Plan) -> None:
 
 def _changes(engine: Engine, plan: Plan, request: Request) -> tuple[Change, ...]:
     """Put together what goes and what comes."""
-    from pip_accel._installed import find_installed, is_local
+    from pip_accel._installed import find_installed, find_removable
     from pip_accel._names import canonical_name
 
     target, pins = engine.resources.target, plan.pins
@@ -231,8 +304,8 @@ def _changes(engine: Engine, plan: Plan, request: Request) -> tuple[Change, ...]
     for pin, tree in zip(pins, engine.trees(pins), strict=True):
         name = canonical_name(pin.name)
         old = installed.get(name)
-        if old is not None and not is_local(old, target):
-            old = None
+        if old is not None:
+            old = find_removable(old, target)
         # pip's lines, and its directory of headers, have the name as it was asked for.
         tree = tree._replace(name=plan.spellings.get(name, tree.name))
         changes.append(Change(tree, pin.requested, pin.direct_url, old))

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pip_accel._resources import Resources
     from pip_accel._store import Store
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "Preparing"]
 
 _PLAIN_CONSTRAINTS = (26, 2)  # from this pip on, constraints in its settings have no effect on builds
 _LONGEST_SOCKET = 100  # bytes of its path
@@ -55,6 +55,7 @@ class _Pass:
         self.pinned = pinned  #: versions of which there is no choice, by canonical name
         self.answers: dict[tuple[str, str], tuple[bytes, Prepared]] = {}  #: by canonical name and version
         self.failure: PipAcceleratorError | None = None
+        self.whole = False  #: whether it works on one repository, all of which is needed
 
     def answer_to(self, archive: Archive) -> tuple[bytes, Prepared] | None:
         """Give what pip was answered when it asked for the metadata of an archive, if it has."""
@@ -140,6 +141,7 @@ class Engine:
                 caches = CacheManager(
                     self.resources.config,
                     on_failure=lambda name, error: self._say(f"The cache backend {name} is off for this run: {error}"),
+                    alone=not self.resources.kept,
                 )
                 watcher = self._watcher() if self._watcher is not None else QUIET
                 unpack = self.trees
@@ -178,7 +180,10 @@ class Engine:
         plan = plan_from_pins(self.resources, question)
         if plan is not None:
             return plan
-        with self._pass(question, environ) as (inner, sources):
+        from pip_accel._plan.clauses import pinned_versions
+
+        pinned = pinned_versions((*question.roots, *question.constraints))
+        with self.preparing(environ, pinned) as (inner, sources):
             return make_plan(self.resources, question, inner, sources, say=self._say)
 
     def plan_requirements(self, requires: Sequence[str]) -> tuple[Pin, ...]:
@@ -230,7 +235,7 @@ class Engine:
 
         pins = plan_from_winners(self.resources, question)  # another thread may have fetched the same
         if pins is None and not self.resources.config.offline:
-            with self._pass(question, self._build_environ) as (inner, sources):
+            with self.preparing(self._build_environ) as (inner, sources):
                 fetch(self.resources, question, inner, sources, say=self._say)
             self.online = True
             pins = plan_from_winners(self.resources, question)
@@ -275,12 +280,15 @@ class Engine:
     # Metadata of sdists, while pip plans
 
     @contextmanager
-    def _pass(self, question: Question, environ: Mapping[str, str]) -> Iterator[tuple[dict[str, str], _Sources]]:
-        """Give the environment in which pip's build backends ask us, and what we make of the sdists that it brings."""
-        from pip_accel._plan.clauses import pinned_versions
+    def preparing(
+        self, environ: Mapping[str, str], pinned: Mapping[str, str] | None = None
+    ) -> Iterator[tuple[dict[str, str], Preparing]]:
+        """Give the environment in which pip's build backends ask us, and what we make of the sdists that it brings.
 
+        :param pinned: versions of which there is no choice, by canonical name.
+        """
         place = self.resources.directory("pip")
-        pass_ = _Pass(self._chain, place, pinned_versions((*question.roots, *question.constraints)))
+        pass_ = _Pass(self._chain, place, pinned or {})
         number = str(next(self._numbers))
         self._passes[number] = pass_
         with self._lock:
@@ -293,7 +301,7 @@ class Engine:
                 self._service = MetadataService(os.path.join(directory, "s"), self._answer)
         inner = {**self._service.variables(number, dict(environ)), "TMPDIR": place}
         try:
-            yield inner, _Sources(self, pass_)
+            yield inner, Preparing(self, pass_)
         except PipFailed as error:
             if pass_.failure is not None:
                 raise pass_.failure from error
@@ -301,12 +309,12 @@ class Engine:
         finally:
             del self._passes[number]
 
-    def _answer(self, number: str, source: str, directory: str) -> str:
+    def _answer(self, number: str, source: str, directory: str, kind: str) -> str:
         """Prepare the metadata of a source tree for a pip; give the name of its ``.dist-info``."""
         pass_ = self._passes[number]
         with self._working_for(pass_.chain):
             try:
-                return self._pool.enter(lambda place: self._prepare(pass_, source, place), directory)
+                return self._pool.enter(lambda place: self._prepare(pass_, source, place, kind), directory)
             except PipAcceleratorError as error:
                 pass_.failure = error
                 raise
@@ -317,9 +325,11 @@ class Engine:
                 pass_.failure = Unsupported(message, kind=type(error).__name__, error=error)
                 raise pass_.failure from error
 
-    def _prepare(self, pass_: _Pass, source: str, directory: str) -> str:
+    def _prepare(self, pass_: _Pass, source: str, directory: str, kind: str) -> str:
         from pip_accel._plan.question import Direct
 
+        if kind == "editable":
+            return _write_metadata(self.describe_editable(source, ""), directory)
         if not _is_below(source, pass_.place):  # a directory, asked for by the user or by some distribution
             return _write_metadata(self.describe(Direct("", source, "directory", frozenset(), "")), directory)
         known = self._known_sdist(source)
@@ -327,13 +337,16 @@ class Engine:
             return _write_metadata(known, directory)
         # pip's directory: the name, and a random number.
         label = os.path.basename(source).rpartition("_")[0] or os.path.basename(source)
-        metadata, prepared = self._prepare_tree(source, label)
+        metadata, prepared = self._prepare_tree(source, label, released=not pass_.whole)
         name, version = _name_and_version(metadata)
         if prepared.source == source:  # pip has no more use for it
-            tree = os.path.join(self.resources.directory("tree"), os.path.basename(source))
-            os.rename(source, tree)
-            os.mkdir(source)
-            prepared = prepared._replace(source=tree)
+            # Of a repository there may be more than the project.
+            top = os.path.join(pass_.place, os.path.relpath(source, pass_.place).split(os.sep)[0])
+            moved = top if pass_.whole else source
+            tree = os.path.join(self.resources.directory("tree"), os.path.basename(moved))
+            os.rename(moved, tree)
+            os.makedirs(source)
+            prepared = prepared._replace(source=os.path.normpath(os.path.join(tree, os.path.relpath(source, moved))))
         pass_.answers[name, version] = metadata, prepared
         if self.eager and pass_.pinned.get(name) == version:
             self._begin_early(pass_, metadata, prepared)
@@ -347,11 +360,14 @@ class Engine:
         with open(path, "rb") as stream:
             return self._sdists.get(_name_and_version(stream.read()))
 
-    def _prepare_tree(self, source: str, label: str) -> tuple[bytes, Prepared]:
-        """Give the metadata of an sdist's tree: its own where that binds its builds, else from its build backend."""
+    def _prepare_tree(self, source: str, label: str, *, released: bool = True) -> tuple[bytes, Prepared]:
+        """Give the metadata of a source tree: its own where that binds its builds, else from its build backend.
+
+        :param released: whether it is that of an sdist: elsewhere, what is called like its metadata is none.
+        """
         from pip_accel._build.source import static_metadata
 
-        metadata = static_metadata(source)
+        metadata = static_metadata(source) if released else None
         if metadata is not None:
             return metadata, self.builder.examine(source, binding=True)
         # In hash-checking mode, and for what the user's own pages have, pip asks in every pass of every run.
@@ -391,16 +407,17 @@ class Engine:
             source = unpack_sdist(archive.path, os.path.join(self.resources.directory("tree"), "t"))
             answer = self._prepare_tree(source, split[0] if split is not None else archive.filename)
         metadata, prepared = answer
-        self._adopt(archive, prepared)
+        self.keep_tree(archive, prepared)
         return metadata
 
     def adopt(self, archive: Archive, pass_: _Pass) -> None:
         """Build an sdist where the pip of a pass has had its metadata prepared, if it has."""
         answer = pass_.answer_to(archive)
         if answer is not None:
-            self._adopt(archive, answer[1])
+            self.keep_tree(archive, answer[1])
 
-    def _adopt(self, archive: Archive, prepared: Prepared) -> None:
+    def keep_tree(self, archive: Archive, prepared: Prepared) -> None:
+        """Have an sdist, or what was checked out, built in the tree in which its metadata was prepared."""
         if prepared.dynamic is not None:
             self.resources.index.set_build_facts(archive, prepared.facts)
         if archive.sha256 not in self._begun:  # else it is built in that tree right now
@@ -438,6 +455,19 @@ class Engine:
         place = os.path.join(self.resources.directory("metadata"), "m")
         prepared = self.builder.prepare(direct.path, os.path.basename(direct.path), place, direct.name, in_place=True)
         return prepared.read_metadata(), prepared
+
+    def describe_editable(self, path: str, project: str) -> bytes:
+        """Give the metadata of a directory that is to be installed as editable.
+
+        :param project: canonical name of its project, as far as that is known.
+        """
+        real = os.path.realpath(path)
+        if real not in self._described:
+            place = os.path.join(self.resources.directory("metadata"), "m")
+            label = os.path.basename(real)
+            prepared = self.builder.prepare(path, label, place, project, in_place=True, editable=True)
+            self._described[real] = prepared.read_metadata(), prepared
+        return self._described[real][0]
 
     # Trees
 
@@ -512,12 +542,21 @@ class Engine:
         return self._trees.pop(pin.archive.sha256, None)
 
 
-class _Sources:
+class Preparing:
     """The metadata of source trees, for one pass."""
 
     def __init__(self, engine: Engine, pass_: _Pass) -> None:
         self._engine = engine
         self._pass = pass_
+
+    def expect_repository(self) -> None:
+        """Keep all of what pip checks out, as builds may look at the whole of a repository."""
+        self._pass.whole = True
+
+    def sole(self) -> tuple[bytes, Prepared] | None:
+        """Give the one answer that pip got: the metadata, and the tree that it was prepared in."""
+        answers = list(self._pass.answers.values())
+        return answers[0] if len(answers) == 1 else None
 
     def prepare(self, archive: Archive) -> bytes:
         return self._engine.metadata(archive, self._pass)

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from pip_accel._values import Scheme, Target
+from pip_accel._values import Destination, Scheme, Target
 from pip_accel.exceptions import EnvironmentMismatchError, Unsupported
+
+_USUAL = Destination()
 
 __all__ = ["find_interpreter", "find_target", "target_tag", "validate_environment"]
 
@@ -28,15 +30,19 @@ def find_interpreter(python: str) -> str:
     raise Unsupported("There is no Python interpreter at {python}", python=python)
 
 
-def find_target(python: str | None) -> Target:
+def find_target(python: str | None, destination: Destination = _USUAL) -> Target:
     """Describe the environment of an interpreter, by default of the one that runs us.
 
-    :raises Unsupported: the interpreter cannot be started.
+    :param destination: where its distributions are to go.
+    :raises Unsupported: the interpreter cannot be started, or pip refuses to install there.
     """
     if python is None:
         from pip_accel._probe import probe
 
-        return _as_target(probe())
+        try:
+            return _as_target(probe(*destination))
+        except ValueError as error:
+            raise Unsupported("{prefix}: {error}", prefix=sys.prefix, error=error) from error
     import json
 
     from pip_accel._process import run
@@ -44,8 +50,10 @@ def find_target(python: str | None) -> Target:
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_probe.py")
     interpreter = find_interpreter(python)
     try:
-        answer = run([interpreter, script])
-        return _as_target(json.loads(answer.output))
+        answer = json.loads(run([interpreter, script, json.dumps(destination)]).output)
+        if "refused" in answer:
+            raise Unsupported("{python}: {reason}", python=interpreter, reason=answer["refused"])
+        return _as_target(answer)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise Unsupported("{python} does not run as a Python interpreter", python=interpreter) from error
 

@@ -174,7 +174,7 @@ class LocalIndex:
         """Keep the core metadata of an archive, where pip finds it: beside the archive, or beside a link to that."""
         directory = self._facts_directory(archive)
         beside = os.path.join(directory, archive.filename)
-        if not os.path.exists(beside):
+        if os.path.exists(archive.path) and not os.path.exists(beside):
             _fs.make_directory(directory)
             try:
                 os.link(archive.path, beside)
@@ -232,6 +232,21 @@ class LocalIndex:
             return os.path.join(self.passing, digest + ".json")
         return os.path.join(self.root, "trees", digest[:2], digest, self.tag + self.variant(project) + ".json")
 
+    # What lies at URLs
+
+    def _origin_path(self, url: str) -> str:
+        name = digest_of([url, self.tag])
+        return os.path.join(self.root, "urls", name[:2], name + ".json")
+
+    def look_at(self, url: str) -> dict[str, Any] | None:
+        """Give what was kept of a URL, see :mod:`pip_accel._direct`; ``time`` is in seconds since the epoch."""
+        kinds = {"filename": str, "sha256": str, "time": float, "direct": dict, "name": str, "version": str}
+        return _read_object(self._origin_path(url), **kinds)
+
+    def keep_url(self, url: str, value: Mapping[str, Any]) -> None:
+        """Keep what lies at a URL, of which only a digest is kept."""
+        _fs.write_file(self._origin_path(url), json.dumps(value))
+
     # Views
 
     def _view_path(self, view: str, project: str) -> str:
@@ -259,8 +274,15 @@ class LocalIndex:
             return []
         return [status.st_mtime_ns, status.st_size, status.st_ino]
 
-    def learn(self, view: str, project: str, archive: Archive, known: Known) -> None:
-        """Note that an archive came into a view, and under which clauses."""
+    def origin(self, view: str, project: str, archive: Archive) -> str:
+        """Give the URL that an archive came from into a view, without secrets; empty if that is not known."""
+        return str(self.read_view(view, project).get("urls", {}).get(archive.sha256, ""))
+
+    def learn(self, view: str, project: str, archive: Archive, known: Known, url: str = "") -> None:
+        """Note that an archive came into a view, and under which clauses.
+
+        :param url: where it came from, without user and password. One with a query may hold a secret: it is not kept.
+        """
         _fs.make_directory(self.root)
         with _fs.lock_file(os.path.join(self.root, "lock")):
             value = self.read_view(view, project)
@@ -268,6 +290,8 @@ class LocalIndex:
             value["archives"][archive.sha256] = archive.filename
             yanked = {**value.get("yanked", {}), archive.sha256: archive.yanked}
             value["yanked"] = {each: yanked[each] for each in value["archives"] if yanked.get(each) is not None}
+            urls = {**value.get("urls", {}), archive.sha256: "" if "?" in url else url}
+            value["urls"] = {each: urls[each] for each in value["archives"] if urls.get(each)}
             # A newer answer to the same question takes the place of the older one.
             rows = [row for row in value["known"] if (frozenset(row[0]), row[3]) != (known.clauses, known.roots)]
             rows.append([sorted(known.clauses), known.version, known.time, known.roots])

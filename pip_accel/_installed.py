@@ -7,8 +7,9 @@ import re
 
 from pip_accel._names import canonical_name
 from pip_accel._values import Installed, Target
+from pip_accel.exceptions import Unsupported
 
-__all__ = ["find_installed", "is_local", "is_plain"]
+__all__ = ["find_installed", "find_removable", "is_in_user_site", "is_plain"]
 
 _NAME = re.compile("[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.IGNORECASE)
 
@@ -54,9 +55,26 @@ def is_plain(target: Target) -> bool:
     return True
 
 
-def is_local(installed: Installed, target: Target) -> bool:
-    """Whether a distribution belongs to the target; what a virtual environment merely sees is not its own to remove."""
-    if not target.virtual:
-        return True
-    prefix = os.path.normcase(os.path.realpath(target.prefix))
-    return os.path.normcase(os.path.realpath(installed.location)).startswith(prefix.rstrip(os.sep) + os.sep)
+def find_removable(installed: Installed, target: Target) -> Installed | None:
+    """Give a distribution if another version of it, installed into the target, takes its place.
+
+    What a virtual environment merely sees is not its own to remove, and beside its own a user site only hides.
+
+    :raises Unsupported: in the user site nobody would see the other version.
+    """
+    local = not target.virtual or _is_below(installed.location, target.prefix)
+    if target.kind == "user" and not is_in_user_site(installed, target):
+        if target.virtual and local:
+            raise Unsupported("{name} in {place} hides it in the user site", name=installed.name, place=target.prefix)
+        return None
+    return installed if local else None
+
+
+def is_in_user_site(installed: Installed, target: Target) -> bool:
+    """Whether a distribution lies in the target's user site."""
+    return bool(target.user_site) and _is_below(installed.location, target.user_site)
+
+
+def _is_below(path: str, directory: str) -> bool:
+    path, directory = (os.path.normcase(os.path.realpath(each)) for each in (path, directory))
+    return os.path.join(path, "").startswith(os.path.join(directory, ""))

@@ -11,21 +11,37 @@ import sysconfig
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 __all__ = ["probe"]
 
 
-def probe() -> dict[str, Any]:
-    """Give the fields of a ``Target`` as plain values."""
+def probe(user: bool | None = None, target: str = "", prefix: str = "", root: str = "") -> dict[str, Any]:
+    """Give the fields of a ``Target`` as plain values; the parameters are the fields of a ``Destination``.
+
+    :raises ValueError: pip refuses to install there.
+    """
     from importlib.util import MAGIC_NUMBER
 
     virtual = sys.prefix != getattr(sys, "base_prefix", sys.prefix)
-    scheme = _prefix_scheme()
-    paths = sysconfig.get_paths(scheme=scheme)
-    include = paths["include"]
-    if virtual:
-        include = os.path.join(sys.prefix, "include", "site", "python{}.{}".format(*sys.version_info))
+    own = _scheme("prefix", virtual)
+    defaulted = False
+    if user:
+        _check_user_site(virtual)
+    elif user is None and not (target or prefix) and _has_user_site():
+        user = defaulted = not all(map(_is_writable, _below(root, (own["purelib"], own["platlib"]))))
+    if target:
+        kind, place, scheme = "directory", target, _scheme("home", virtual, target)
+    elif user:
+        kind, place, scheme = "user", _user_base(), _scheme("user", virtual)
+    elif prefix:
+        kind, place, scheme = "elsewhere", prefix, _scheme("prefix", virtual, prefix)
+    else:
+        kind, place, scheme = "environment", sys.prefix, own
+    if root:
+        kind, place = "elsewhere", root
+        scheme = dict(zip(scheme, _below(root, scheme.values()), strict=True))
     abi = sysconfig.get_config_var("SOABI") or ""
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
         abi += "-freethreaded"
@@ -43,26 +59,51 @@ def probe() -> dict[str, Any]:
         "libc": _libc(),
         "prefix": sys.prefix,
         "base_python": getattr(sys, "_base_executable", sys.executable) or sys.executable,
-        "scheme": {
-            "purelib": paths["purelib"],
-            "platlib": paths["platlib"],
-            "headers": include,
-            "scripts": paths["scripts"],
-            "data": paths["data"],
-        },
+        "scheme": scheme,
         "path": [os.path.abspath(each) for each in sys.path if each and os.path.exists(each)],
         "virtual": virtual,
         "externally_managed": marker if not virtual and os.path.isfile(marker) else "",
         "compiler": sysconfig.get_config_var("CC") or "",
         "markers": _markers(),
+        "kind": kind,
+        "place": place,
+        "defaulted": defaulted,
+        "scripts": own["scripts"],
+        "user_site": _user_site(),
+        "user_scripts": _scheme("user", virtual)["scripts"] if _user_site() else "",
     }
 
 
-def _prefix_scheme() -> str:
-    """Name the scheme that pip installs by when it is told nothing."""
+def _scheme(key: str, virtual: bool, base: str = "") -> dict[str, str]:
+    """Give the directories of a scheme, as pip uses them.
+
+    :param key: ``prefix``, ``home`` or ``user``.
+    :param base: takes the place of the prefix.
+    """
+    name = _scheme_name(key)
+    if base and name == "osx_framework_library":
+        name = "posix_prefix"
+    names = ("installed_base", "base", "installed_platbase", "platbase", "prefix", "exec_prefix", "userbase")
+    paths = sysconfig.get_paths(scheme=name, vars=dict.fromkeys(names, base) if base else None)
+    include = paths["include"]
+    if virtual:  # pip has a place of its own for headers there
+        include = os.path.join(base or sys.prefix, "include", "site", "python{}.{}".format(*sys.version_info))
+    return {
+        "purelib": paths["purelib"],
+        "platlib": paths["platlib"],
+        "headers": include,
+        "scripts": paths["scripts"],
+        "data": paths["data"],
+    }
+
+
+def _scheme_name(key: str) -> str:
+    """Name the scheme that pip installs by."""
     preferred = getattr(sysconfig, "get_preferred_scheme", None)
     if preferred is not None:
-        return str(preferred("prefix"))
+        return str(preferred(key))
+    if key != "prefix":
+        return f"{os.name}_{key}"
     names = sysconfig.get_scheme_names()
     for name in (
         f"{sys.implementation.name}_{os.name}",
@@ -73,6 +114,55 @@ def _prefix_scheme() -> str:
         if name in names:
             return name
     return "posix_prefix"
+
+
+def _below(root: str, paths: Iterable[str]) -> list[str]:
+    """Give paths as they are below another root."""
+    return [os.path.join(root, os.path.splitdrive(path)[1].lstrip("/\\")) if root else path for path in paths]
+
+
+def _has_user_site() -> bool:
+    import site
+
+    return bool(site.ENABLE_USER_SITE)
+
+
+def _user_site() -> str:
+    import site
+
+    return site.getusersitepackages() or ""
+
+
+def _user_base() -> str:
+    import site
+
+    return site.getuserbase()
+
+
+def _check_user_site(virtual: bool) -> None:
+    """See that the user site can be installed into.
+
+    :raises ValueError: it is not on ``sys.path``.
+    """
+    if not _has_user_site() or (virtual and not _sees_system_site()):
+        raise ValueError("its user site is not visible")
+
+
+def _sees_system_site() -> bool:
+    """Whether a virtual environment sees what the Python has that it was made of (PEP 405)."""
+    try:
+        with open(os.path.join(sys.prefix, "pyvenv.cfg"), encoding="utf-8") as stream:
+            lines = [line.partition("=") for line in stream]
+    except OSError:
+        return True
+    values = [value.strip() for name, _, value in lines if name.strip() == "include-system-site-packages"]
+    return "false" not in values[:1]
+
+
+def _is_writable(path: str) -> bool:
+    while not os.path.isdir(path) and os.path.dirname(path) != path:
+        path = os.path.dirname(path)
+    return os.access(path, os.W_OK)
 
 
 def _libc() -> str:
@@ -117,4 +207,8 @@ if __name__ == "__main__":
 
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [each for each in sys.path if os.path.abspath(each or ".") != here]
-    print(json.dumps(probe()))
+    try:
+        answer = probe(*json.loads(sys.argv[1]))
+    except ValueError as error:
+        answer = {"refused": str(error)}
+    print(json.dumps(answer))

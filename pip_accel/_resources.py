@@ -32,6 +32,7 @@ class Resources:
     """The parts of one run.
 
     :ivar python: the ``--python`` that pip gets, or ``None``: the interpreter we run in.
+    :ivar kept: whether what this run learns and builds serves later runs.
     :ivar temporary: a directory that vanishes with the run, and by the next run if this one is killed.
     """
 
@@ -39,6 +40,7 @@ class Resources:
         self, config: Config, target: Target, python: str | None, environ: Mapping[str, str], temporary: str
     ) -> None:
         self.config = config
+        self.kept = True
         self.target = target
         # Absolute: build backends are called from other directories.
         self.python = None if python is None else target.python
@@ -144,12 +146,23 @@ def _unusable(path: str, reason: str) -> DataDirectoryError:
 
 @contextmanager
 def open_resources(
-    config: Config, target: Target, python: str | None, environ: Mapping[str, str]
+    config: Config, target: Target, python: str | None, environ: Mapping[str, str], *, keep: bool = True
 ) -> Iterator[Resources]:
     """Give the parts of a run; what is temporary goes when it ends.
 
+    :param keep: whether the data directory is used; else one that goes with the run takes its place.
     :raises DataDirectoryError: the data directory cannot be used.
     """
+    if not keep:
+        import tempfile
+
+        with (
+            tempfile.TemporaryDirectory(prefix="pip-accel-", ignore_cleanup_errors=True) as directory,
+            open_resources(config.at(directory), target, python, environ) as resources,
+        ):
+            resources.kept = False
+            yield resources
+        return
     try:
         open_data_directory(config.data_directory)
     except ConfigError as error:  # no home directory; what somebody set was checked before

@@ -7,7 +7,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Archive", "Change", "Installed", "Launcher", "Pin", "Row", "Scheme", "Target", "Tree", "TreeFile"]
+__all__ = [
+    "Archive",
+    "Change",
+    "Destination",
+    "Installed",
+    "Launcher",
+    "Pin",
+    "Row",
+    "Scheme",
+    "Target",
+    "Tree",
+    "TreeFile",
+]
 
 #: One line of RECORD: path (relative to the directory of ``*.dist-info``), digest, size.
 Row = tuple[str, str, str]
@@ -23,6 +35,15 @@ class Scheme(NamedTuple):
     data: str
 
 
+class Destination(NamedTuple):
+    """Where an environment's distributions are to go, as pip's options say; by default into the environment itself."""
+
+    user: bool | None = None  #: ``--user``, or ``--no-user``; ``None``: neither, pip decides
+    target: str = ""  #: ``--target``, absolute
+    prefix: str = ""  #: ``--prefix``, absolute
+    root: str = ""  #: ``--root``, absolute
+
+
 class Target(NamedTuple):
     """The environment that is installed into, and the interpreter that will run in it."""
 
@@ -36,12 +57,20 @@ class Target(NamedTuple):
     libc: str  #: ``glibc-2.36``, empty where that has no meaning
     prefix: str  #: ``sys.prefix``
     base_python: str  #: interpreter that virtual environments are made from
-    scheme: Scheme
+    scheme: Scheme  #: where distributions go
     path: tuple[str, ...]  #: what there is of its ``sys.path``: directories that can hold distributions, and archives
     virtual: bool  #: whether it is a virtual environment
     externally_managed: str  #: path of its ``EXTERNALLY-MANAGED`` file, empty if there is none
     compiler: str = ""  #: the command that compiles its extensions, as it was configured
     markers: tuple[tuple[str, str], ...] = ()  #: the values of environment markers (PEP 508), ``("os_name", "posix")``
+    #: where that is: ``environment``; ``user``, its user site; ``directory`` (``--target``); ``elsewhere``
+    #: (``--prefix`` or ``--root``)
+    kind: str = "environment"
+    place: str = ""  #: directory that all of ``scheme`` lies in, which has the lock and the journal of a transaction
+    defaulted: bool = False  #: whether it is the user site because the environment cannot be written to
+    scripts: str = ""  #: where the environment's own scripts lie
+    user_site: str = ""  #: its user site, whether or not there is one
+    user_scripts: str = ""  #: where the scripts of the user site lie
 
 
 class Archive(NamedTuple):
@@ -61,6 +90,7 @@ class Pin(NamedTuple):
     archive: Archive
     requested: bool  #: asked for by the user; else another distribution brought it in
     direct_url: str  #: contents of ``direct_url.json``, empty unless it was asked for by URL or path
+    editable: bool = False  #: whether what is installed points to the archive, a directory
 
 
 class TreeFile(NamedTuple):

@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     from pip_accel._accelerator import Outcome
     from pip_accel._messages import Messages
     from pip_accel._plan.arguments import Request
-    from pip_accel._plan.planning import Plan
     from pip_accel._progress import BuildWatcher
-    from pip_accel._values import Change, Installed, Target
+    from pip_accel._values import Target
     from pip_accel.config import Config
 
 __all__ = ["main"]
@@ -137,7 +136,8 @@ def _install(words: Sequence[str], environ: Mapping[str, str], config: Config) -
         validate_environment(environ)
     try:
         with _signals_raise():
-            return _install_into(find_target(request.python), request, environ, config, messages)
+            target = find_target(request.python, request.destination)
+            return _install_into(target, request, environ, config, messages)
     except DataDirectoryError as error:
         messages.warning(str(error))
     except Unsupported as reason:
@@ -202,19 +202,17 @@ def _verbosity(words: Sequence[str]) -> int:
 def _install_into(
     target: Target, request: Request, environ: Mapping[str, str], config: Config, messages: Messages
 ) -> int:
-    from pip_accel._accelerator import check_target, install
-    from pip_accel._install.transaction import lock_prefix, repair
+    from pip_accel._accelerator import check_target, install, secure
+    from pip_accel._printer import Printer
     from pip_accel._resources import open_resources
 
     started = time.monotonic()
     check_target(target, request)
-    printer = _Printer(request, messages)
-    waiting = f"Waiting for another run of pip-accel to finish with {target.prefix}"
-    with lock_prefix(target.prefix, lambda: messages.info(waiting)):
-        if repair(target.prefix):
-            messages.warning(f"A run of pip-accel was interrupted here: {target.prefix} was put back as it was before")
+    printer = Printer(request, target, environ.get("PATH", ""), messages)
+    with secure(target, request, messages.info, messages.warning):
         try:
-            with open_resources(config, target, request.python, environ) as resources, ExitStack() as stack:
+            keep = not request.no_cache
+            with open_resources(config, target, request.python, environ, keep=keep) as resources, ExitStack() as stack:
 
                 def watch() -> BuildWatcher:
                     from pip_accel._progress import Progress
@@ -243,9 +241,9 @@ def _install_into(
                     print(f"ERROR: {error}", file=sys.stderr)
                     return _PIP_CRASHED if isinstance(error, DamagedSourceDistribution) else 1
                 printer.finish(outcome)
-                if outcome.unpacked or outcome.online:
+                if keep and (outcome.unpacked or outcome.online):
                     _keep_size(config, messages)
-                if outcome.built:
+                if keep and outcome.built:
                     from pip_accel._progress import prune_logs
 
                     prune_logs(resources.place("logs"))
@@ -270,8 +268,8 @@ def _install_into(
 
                 traceback.print_exc()
             raise Unsupported("pip-accel itself failed") from error
-    if outcome.changes:
-        messages.info(_summary(outcome, time.monotonic() - started))
+    if outcome.changes or request.dry_run:
+        messages.info(_summary(outcome, time.monotonic() - started, dry_run=request.dry_run))
     return 0
 
 
@@ -291,14 +289,15 @@ def _show_failure(error: PipFailed) -> int:
     return status if isinstance(status, int) and status > 0 else 1
 
 
-def _summary(outcome: Outcome, seconds: float) -> str:
+def _summary(outcome: Outcome, seconds: float, *, dry_run: bool) -> str:
     """Say in one line what came from where."""
-    count = len(outcome.changes)
+    count = len(outcome.plan.pins if dry_run else outcome.changes)
+    done = "Planned" if dry_run else "Installed"
     source = "with downloads" if outcome.online else "without network"
     if outcome.plan.learned and not outcome.online:
         source += time.strftime(", as the index was on %Y-%m-%d", time.localtime(outcome.plan.learned))
     built = f", built {', '.join(outcome.built)}" if outcome.built else ""
-    return f"Installed {count} distribution{'s' if count != 1 else ''} in {seconds:.1f} s {source}{built}"
+    return f"{done} {count} distribution{'s' if count != 1 else ''} in {seconds:.1f} s {source}{built}"
 
 
 def _keep_size(config: Config, messages: Messages) -> None:
@@ -312,65 +311,6 @@ def _keep_size(config: Config, messages: Messages) -> None:
     else:
         if removed:
             messages.debug(f"Removed {removed} entries from the data directory, the least recently used")
-
-
-class _Printer:
-    """pip's closing lines, on standard output."""
-
-    def __init__(self, request: Request, messages: Messages) -> None:
-        self._quiet = request.verbosity < 0
-        self._messages = messages
-        self.announced = False  #: whether the environment is about to change
-
-    def announce(self, plan: Plan, changes: tuple[Change, ...]) -> None:
-        """Print what pip prints before it installs."""
-        lines = [line for line in plan.output.splitlines() if line.startswith("Requirement already satisfied:")]
-        if changes:
-            lines.append("Installing collected packages: " + ", ".join(change.tree.name for change in changes))
-        self._print(lines)
-        with self._messages.alone():
-            for line in plan.errors.splitlines():
-                if line.startswith(("WARNING:", "Reason for being yanked:")):
-                    print(line, file=sys.stderr)
-        self.announced = True
-
-    def replaced(self, change: Change) -> None:
-        """Print what pip prints when it takes a version out."""
-        if change.replaces is not None:
-            old = " ".join(_name_and_version(change.replaces))
-            self._print(
-                [
-                    f"  Attempting uninstall: {change.tree.name}",
-                    f"    Found existing installation: {old}",
-                    f"    Uninstalling {old.replace(' ', '-')}:",
-                    f"      Successfully uninstalled {old.replace(' ', '-')}",
-                ]
-            )
-
-    def finish(self, outcome: Outcome) -> None:
-        """Print what pip prints when all is done."""
-        if outcome.changes:
-            items = sorted((change.tree.name, change.tree.version) for change in outcome.changes)
-            self._print(["Successfully installed " + " ".join(f"{name}-{version}" for name, version in items)])
-
-    def _print(self, lines: Sequence[str]) -> None:
-        if not self._quiet:
-            with self._messages.alone():
-                for line in lines:
-                    print(line)
-                sys.stdout.flush()
-
-
-def _name_and_version(installed: Installed) -> tuple[str, str]:
-    """Give name and version as the metadata of an installed distribution spells them."""
-    from pip_accel._metadata import read_headers
-
-    try:
-        with open(os.path.join(installed.metadata, "METADATA"), "rb") as stream:
-            headers = read_headers(stream.read())
-    except OSError:
-        headers = {}
-    return headers.get("name", installed.name), headers.get("version", installed.version)
 
 
 @contextmanager

@@ -305,6 +305,15 @@ class Config:
             return self._settings[configuration_option].text
         return default
 
+    def at(self, directory: str) -> Config:
+        """Give the same configuration with another data directory, and without the parts of it that lie elsewhere."""
+        other = Config(load_configuration_files=False, load_environment_variables=False)
+        other._environment, other._settings = self._environment, self._settings
+        other._assigned = {**self._assigned, "data_directory": directory}
+        for name in ("source_index", "binary_cache", "eggs_cache"):
+            other._assigned.pop(name, None)
+        return other
+
     # Places.
 
     @_option("PIP_ACCEL_CACHE", "data-directory", _path)

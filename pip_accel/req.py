@@ -387,10 +387,10 @@ def find_update(prefix: str) -> TransactionalUpdate | None:
 
 def find_replaced(target: Target, name: str) -> Installed | None:
     """Give what a target has of a project, as far as it is its own to remove."""
-    from pip_accel._installed import find_installed, is_local
+    from pip_accel._installed import find_installed, find_removable
 
     found = find_installed(target).get(canonical_name(name))
-    return found if found is not None and is_local(found, target) else None
+    return found and find_removable(found, target)
 
 
 def _removal(installed: Installed, target: Target) -> Steps:
@@ -462,7 +462,9 @@ def _move(target: Target, prefix: str) -> Target:
         raise Unsupported("{python} does not tell where to install below {prefix}", python=target.python, prefix=prefix)
     scheme = Scheme(**json.loads(answer.output))
     path = tuple(dict.fromkeys((scheme.purelib, scheme.platlib)))
-    return target._replace(prefix=prefix, scheme=scheme, path=path, externally_managed="")
+    return target._replace(
+        prefix=prefix, scheme=scheme, path=path, externally_managed="", place=prefix, scripts=scheme.scripts
+    )
 
 
 def _same(one: str, other: str) -> bool:

@@ -51,6 +51,7 @@ class Prepared(NamedTuple):
     binding: bool  #: whether its ``PKG-INFO`` is its metadata, whatever these are
     dynamic: tuple[str, ...] | None = None  #: what the backend requires beyond ``[build-system]``, if it was asked
     metadata: str | None = None  #: path of the ``.dist-info`` that was prepared in it
+    editable: bool = False  #: whether what is built is to point to it
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -124,17 +125,25 @@ class Builder:
         return Prepared(source, system, self._recipe.state(named_variables(source, system)), binding)
 
     def prepare(
-        self, source: str, label: str, directory: str, project: str = "", *, in_place: bool = False
+        self,
+        source: str,
+        label: str,
+        directory: str,
+        project: str = "",
+        *,
+        in_place: bool = False,
+        editable: bool = False,
     ) -> Prepared:
         """Prepare the metadata of a source tree.
 
         :param directory: where to.
         :param project: canonical name of its project, as far as that is known.
         :param in_place: it is the user's own tree.
+        :param editable: whether what is built is to point to it.
         :raises BuildFailed: a hook of the build backend failed.
         """
         os.makedirs(directory, exist_ok=True)
-        tree = self.examine(source)
+        tree = self.examine(source)._replace(editable=editable)
         with self.lend(tree, label, project, in_place=in_place) as lent:
             return tree._replace(dynamic=lent.dynamic, metadata=lent.backend.metadata(directory))
 
@@ -154,7 +163,8 @@ class Builder:
             link_eggs(tree.source, os.path.join(self._resources.config.eggs_cache, self._resources.index.tag))
         with self._environment(system) as (environment, environ):
             settings = self._recipe.settings_of(project, os.path.realpath(tree.source))
-            backend = Backend(tree.source, system, environment.target.python, environ, settings, label)
+            python = environment.target.python
+            backend = Backend(tree.source, system, python, environ, settings, label, editable=tree.editable)
             dynamic = tree.dynamic
             if not self._recipe.isolation:  # where nothing is to be provided, pip does not ask
                 dynamic = ()
@@ -269,6 +279,16 @@ class Builder:
 
     # Builds
 
+    def find(self, pin: Pin) -> Archive | None:
+        """Give the binary distribution archive of a source distribution if a cache has it."""
+        if not self.lasts(pin):
+            return None
+        try:
+            buildable = self.buildable(pin)
+        except PipAcceleratorError:  # what was kept of its requirements may not hold any more: it is asked anew
+            return None
+        return self._find(buildable) if buildable is not None else None
+
     def obtain(self, pin: Pin, prepared: Prepared | None = None) -> Archive:
         """Give the binary distribution archive of a source distribution, from a cache or by building it now.
 
@@ -276,14 +296,9 @@ class Builder:
         :param prepared: its source tree, if its metadata was just prepared there.
         :raises BinaryDistributionError: it cannot be built; the build's whole output is in the context.
         """
-        if self.lasts(pin):
-            try:
-                buildable = self.buildable(pin)
-            except PipAcceleratorError:  # what was kept of its requirements may not hold any more: it is asked anew
-                buildable = None
-            found = self._find(buildable) if buildable is not None else None
-            if found is not None:
-                return found
+        found = self.find(pin)
+        if found is not None:
+            return found
         work = self._resources.directory("build")
         try:
             return self._build_once(pin, work, prepared)
@@ -295,7 +310,8 @@ class Builder:
         label = f"{pin.name} {pin.version}"
         if prepared is None:
             source = self._source(pin, work)
-            prepared = self.examine(source, binding=static_metadata(source) is not None)
+            binding = static_metadata(source) is not None
+            prepared = self.examine(source, binding=binding)._replace(editable=pin.editable)
         # Unless it was asked in this run, the backend is asked anew for each build, as its answer may depend on what
         # the machine has; what is kept only finds results.
         with self.lend(prepared, label, canonical_name(pin.name), in_place=not pin.archive.sha256) as lent:

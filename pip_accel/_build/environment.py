@@ -128,7 +128,15 @@ def make_environment(directory: str, target: Target, environ: Mapping[str, str])
     headers = os.path.join(directory, "include", "site", f"python{minor}")
     scheme = Scheme(library, library, headers, scripts, directory)
     inner = target._replace(
-        python=python, prefix=directory, scheme=scheme, path=(library,), virtual=True, externally_managed=""
+        python=python,
+        prefix=directory,
+        scheme=scheme,
+        path=(library,),
+        virtual=True,
+        externally_managed="",
+        kind="environment",
+        place=directory,
+        scripts=scripts,
     )
     variables = {name: value for name, value in environ.items() if name not in _DROPPED}
     variables["PATH"] = scripts + os.pathsep + environ.get("PATH", os.defpath)
@@ -160,7 +168,7 @@ def fill_environment(environment: BuildEnvironment, trees: Iterable[Tree], templ
         for _, destination in layout.links:
             clear(destination)
         linker.link(tree.path, layout.links)
-        for write in (*layout.writes, layout.record):
+        for write in filter(None, (*layout.writes, layout.record)):
             clear(write.path)
             with open(write.path, "wb") as stream:
                 stream.write(write.data)

@@ -13,7 +13,7 @@ from pyproject_hooks import BackendUnavailable, BuildBackendHookCaller, HookMiss
 
 from pip_accel._build.source import BuildSystem
 from pip_accel._process import run
-from pip_accel.exceptions import BuildFailed, NoBuildOutput
+from pip_accel.exceptions import BuildFailed, NoBuildOutput, Unsupported
 
 __all__ = ["Backend"]
 
@@ -28,6 +28,7 @@ class Backend:
     :param environ: the variables that the hooks get.
     :param settings: the config settings that the hooks get.
     :param label: the distribution, as errors name it.
+    :param editable: whether its hooks for editables are called (PEP 660).
     """
 
     def __init__(
@@ -38,8 +39,11 @@ class Backend:
         environ: Mapping[str, str],
         settings: Mapping[str, Any],
         label: str,
+        *,
+        editable: bool = False,
     ) -> None:
         self.label = label
+        self._editable = editable
         self._environ = environ
         self._settings = dict(settings) or None
         self._said: list[str] = []
@@ -78,8 +82,10 @@ class Backend:
 
     def requires(self) -> list[str]:
         """Ask which requirements a build has beyond those in ``pyproject.toml``."""
+        caller = self._caller
         try:
-            return list(self._caller.get_requires_for_build_wheel(self._settings))
+            ask = caller.get_requires_for_build_editable if self._editable else caller.get_requires_for_build_wheel
+            return list(ask(self._settings))
         except HookMissing:
             return []
         except BackendUnavailable as error:
@@ -87,8 +93,13 @@ class Backend:
 
     def metadata(self, directory: str) -> str:
         """Prepare the metadata; give the path of the ``.dist-info`` directory."""
+        caller = self._caller
         try:
-            return os.path.join(directory, self._caller.prepare_metadata_for_build_wheel(directory, self._settings))
+            if self._editable:
+                return os.path.join(directory, caller.prepare_metadata_for_build_editable(directory, self._settings))
+            return os.path.join(directory, caller.prepare_metadata_for_build_wheel(directory, self._settings))
+        except HookMissing as error:
+            raise Unsupported("the build backend of {label} knows no editables", label=self.label) from error
         except BackendUnavailable as error:
             raise self._failure(f"its build backend cannot be imported ({error})") from error
 
@@ -98,7 +109,8 @@ class Backend:
         :param metadata: the ``.dist-info`` that was prepared in this source tree before.
         """
         try:
-            name = self._caller.build_wheel(directory, self._settings, metadata)
+            build = self._caller.build_editable if self._editable else self._caller.build_wheel
+            name = build(directory, self._settings, metadata)
         except BackendUnavailable as error:
             raise self._failure(f"its build backend cannot be imported ({error})") from error
         path = os.path.join(directory, name)

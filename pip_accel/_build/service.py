@@ -25,10 +25,10 @@ class MetadataService:
 
     :param path: of the socket; at most 107 bytes.
     :param answer: gives the name of the ``.dist-info`` for: the number of a pass, the source tree, the directory to write
-        into.
+        into, and ``editable`` or nothing.
     """
 
-    def __init__(self, path: str, answer: Callable[[str, str, str], str]) -> None:
+    def __init__(self, path: str, answer: Callable[[str, str, str, str], str]) -> None:
         self.path = path
         self._answer = answer
         self._closing = False
@@ -70,7 +70,7 @@ class MetadataService:
     def _reply(self, line: str) -> dict[str, str] | None:
         try:
             question = json.loads(line)
-            words = question["pass"], question["source"], question["directory"]
+            words = question["pass"], question["source"], question["directory"], question["kind"]
         except (ValueError, KeyError, TypeError):
             return None
         try:

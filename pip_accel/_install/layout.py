@@ -29,7 +29,7 @@ class Layout(NamedTuple):
 
     links: list[tuple[str, str]]  #: source in the store, destination
     writes: list[Write]
-    record: Write  #: last of all: where it is, the installation is complete
+    record: Write | None  #: last of all: where it is, the installation is complete; ``None`` if it stays out
     rows: list[Row]  #: what RECORD says, sorted
 
 
@@ -141,10 +141,11 @@ def plan(change: Change, target: Target, *, byte_code: bool, template: str, umas
     rows.sort()
 
     writes.update(generated)
-    record = Write(info + "RECORD", format_rows(rows), 0o666 & ~umask, None)
-    for path in (*writes, record.path):
+    record_path = info + "RECORD"
+    record = Write(record_path, format_rows(rows), 0o666 & ~umask, None)
+    for path in (*writes, record_path):
         links.pop(path, None)
-    writes.pop(record.path, None)
+    writes.pop(record_path, None)
     return Layout([(source, destination) for destination, source in links.items()], list(writes.values()), record, rows)
 
 

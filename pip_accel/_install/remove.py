@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Callable, Collection, Iterator
 
+from pip_accel._installed import is_in_user_site
 from pip_accel._values import Installed, Target
 from pip_accel.exceptions import Unsupported
 
@@ -56,7 +57,7 @@ def find_files(installed: Installed, target: Target, look_up: Callable[[str], in
     location = _real(installed.location)
     if not installed.metadata.endswith(".dist-info") or not os.path.isdir(installed.metadata):
         raise Unsupported("{name} has no .dist-info: {path}", name=installed.name, path=installed.metadata)
-    if not _is_below(location, prefix):
+    if target.virtual and not _is_below(location, prefix):
         raise Unsupported("{name} is installed outside of {prefix}", name=installed.name, prefix=prefix, path=location)
     directories: dict[str, str] = {}
     found: dict[str, None] = {}
@@ -86,8 +87,9 @@ def find_files(installed: Installed, target: Target, look_up: Callable[[str], in
         if path.endswith(".py"):
             add(path + "c")
             add(path + "o")
+    scripts = target.user_scripts if is_in_user_site(installed, target) else target.scripts
     for name in _script_names(installed):
-        add(os.path.join(target.scheme.scripts, name))
+        add(os.path.join(scripts, name))
     record = os.path.join(_real(installed.metadata), "RECORD")
     if record in found:
         del found[record]

@@ -38,10 +38,21 @@ class Steps(NamedTuple):
     links: list[tuple[str, list[tuple[str, str]]]]  #: root of a tree; files of it, and their destinations
     writes: list[Write]
     records: list[Write]
+    kept: Sequence[str] = ()  #: entries of the directory of ``--target`` that others would take the place of
 
 
-def decide(changes: Sequence[Change], target: Target, *, byte_code: bool, template: str, umask: int) -> Steps:
+def decide(
+    changes: Sequence[Change],
+    target: Target,
+    *,
+    byte_code: bool,
+    template: str,
+    umask: int,
+    replace: bool = False,
+) -> Steps:
     """Decide what carrying out changes means; nothing is changed.
+
+    :param replace: whether what lies in the directory of ``--target`` is replaced.
 
     :raises UnsafeArchive: a file would lie outside of its scheme's directory.
     :raises Unsupported: what is replaced can only be removed by pip.
@@ -49,11 +60,26 @@ def decide(changes: Sequence[Change], target: Target, *, byte_code: bool, templa
     """
     layouts = [plan(change, target, byte_code=byte_code, template=template, umask=umask) for change in changes]
     picture = _Picture(target)
+    kept: list[str] = []
+    if target.kind == "directory":
+        from pip_accel._install.directory import redirect
+
+        layouts, replaced, kept = redirect(layouts, target, _entries(target.place), replace=replace)
+        for path in replaced:
+            picture.drop(path)
     for change, layout in zip(changes, layouts, strict=True):
         if change.replaces is not None:
             picture.remove(change)
         picture.add(change, layout)
-    return picture.steps()
+    return picture.steps()._replace(kept=tuple(kept))
+
+
+def _entries(directory: str) -> dict[str, bool]:
+    """Give the names in a directory, and whether they are symbolic links; nothing if it is not there."""
+    try:
+        return {entry.name: entry.is_symlink() for entry in os.scandir(directory)}
+    except FileNotFoundError:
+        return {}
 
 
 class _Picture:
@@ -83,6 +109,15 @@ class _Picture:
                 self._gone[path] = None
         self._dropped.update(dict.fromkeys(directories))
 
+    def drop(self, path: str) -> None:
+        """Take away a file, or a directory with all that is in it."""
+        if os.path.islink(path) or not os.path.isdir(path):
+            self._gone[path] = None
+            return
+        self._dropped[path] = None
+        for entry in os.scandir(path):
+            self.drop(entry.path)
+
     def add(self, change: Change, layout: Layout) -> None:
         number = len(self._links)
         origin = self._origin
@@ -111,8 +146,9 @@ class _Picture:
         for write in layout.writes:
             path = claim(write.path)
             writes[path] = write._replace(path=path)
-        path = claim(layout.record.path)
-        records[path] = layout.record._replace(path=path)
+        if layout.record is not None:
+            path = claim(layout.record.path)
+            records[path] = layout.record._replace(path=path)
 
     def steps(self) -> Steps:
         for path in self._blocked:

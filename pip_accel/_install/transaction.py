@@ -36,7 +36,8 @@ def install(
     umask: int,
     on_start: Callable[[], None] | None = None,
     on_replace: Callable[[Change], None] | None = None,
-) -> None:
+    replace: bool = False,
+) -> Sequence[str]:
     """Carry out changes in the order given. Any exception, also that of a signal, leaves the environment as it was.
 
     The caller holds the lock of the prefix, has repaired it, and found no damage in the trees.
@@ -46,22 +47,45 @@ def install(
     :param umask: that of this process.
     :param on_start: called when everything is decided and nothing has changed yet.
     :param on_replace: called for each change that replaces a distribution, before anything is removed.
+    :param replace: whether what lies in the directory of ``--target`` is replaced.
+    :returns: paths of what stays there in place of what was to be installed.
     :raises UnsafeArchive: a file would lie outside of its scheme's directory.
     :raises Unsupported: what is replaced can only be removed by pip.
     :raises LinkError: a file could not be written.
     """
-    steps = decide(changes, target, byte_code=byte_code, template=template, umask=umask)
-    if on_start is not None:
-        on_start()
+    # What the environment loses is written down where a later run for it looks.
+    place = target.prefix if any(change.replaces is not None for change in changes) else target.place
+    made = _make_directories(place)
+    try:
+        steps = decide(changes, target, byte_code=byte_code, template=template, umask=umask, replace=replace)
+        if on_start is not None:
+            on_start()
 
-    def announce() -> None:
-        if on_replace is not None:
-            for change in changes:
-                if change.replaces is not None:
-                    on_replace(change)
+        def announce() -> None:
+            if on_replace is not None:
+                for change in changes:
+                    if change.replaces is not None:
+                        on_replace(change)
 
-    with pending(steps, target.prefix, linker, announce):
-        pass
+        with pending(steps, place, linker, announce):
+            pass
+    except BaseException:
+        for path in reversed(made):
+            remove_empty(path)
+        raise
+    return steps.kept
+
+
+def _make_directories(path: str) -> list[str]:
+    """Make a directory and its parents; give those that were not there, parents first."""
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    missing.reverse()
+    for each in missing:
+        os.mkdir(each)
+    return missing
 
 
 @contextmanager

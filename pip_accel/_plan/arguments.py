@@ -21,8 +21,11 @@ from pip_accel._plan.options import (
     scan,
 )
 from pip_accel._plan.pip_configuration import find_interpreter, find_prefix, read_settings, settings_for
-from pip_accel._plan.requirement_files import Line, read_requirement_file
-from pip_accel._plan.requirements import Root, parse_requirement
+from pip_accel._plan.project_files import read_groups, read_scripts
+from pip_accel._plan.remote_files import fetch_file
+from pip_accel._plan.requirement_files import Line, is_remote, read_requirement_file
+from pip_accel._plan.requirements import Root, parse_editable, parse_requirement, split_url
+from pip_accel._values import Destination
 from pip_accel.exceptions import Unsupported
 
 TYPE_CHECKING = False
@@ -38,6 +41,8 @@ __all__ = ["FormatControl", "IndexSettings", "Request", "Root", "download_words"
 _INSIDE_PIP = ("_PIP_RUNNING_IN_SUBPROCESS", "_PIP_IN_BUILD_IGNORE_CONSTRAINTS")
 #: options in requirement files that pip carries out while it parses a line, whatever else stands on it
 _AT_ONCE = ("format_control", "features_enabled")
+#: options that ask for something to be installed
+_ASKING = ("requirements", "editables", "dependency_groups", "requirements_from_scripts")
 _HASHES = ("sha256:", "sha384:", "sha512:")
 
 
@@ -60,7 +65,10 @@ class Request(NamedTuple):
     requirements: tuple[Root, ...]  #: in the order in which pip meets them
     constraints: tuple[Root, ...]
     constrained_by_settings: bool  #: whether pip's configuration or its variables name constraint files
-    files: tuple[str, ...]  #: absolute paths of all requirement and (build) constraint files, also included ones
+    files: tuple[str, ...]  #: paths (absolute) or URLs of requirement and (build) constraint files, also included ones
+    contents: Mapping[str, bytes]  #: of those, by path or URL
+    lines: tuple[Line, ...]  #: of requirement and constraint files
+    from_settings: bool  #: whether pip's configuration or its variables name such files, or editables
     index: IndexSettings  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     format_control: FormatControl
     prefer_binary: bool
@@ -78,6 +86,11 @@ class Request(NamedTuple):
     progress_bar: str  #: ``auto``, ``on``, ``off`` or ``raw``
     root_user_action: str  #: ``warn`` or ``ignore``
     break_system_packages: bool
+    destination: Destination
+    dry_run: bool
+    report: str  #: path of the file that gets pip's report, or ``-``; empty: none is asked for
+    log: str  #: absolute path of the file that gets a log, or empty
+    no_cache: bool  #: whether nothing may be kept, and nothing that was kept be used
     build_isolation: bool
     build_constraints: tuple[Root, ...]  #: for what builds require, not for what is installed; only names and versions
     build_constraint_files: tuple[str, ...]  #: absolute paths, without included files: ``files`` has these, too
@@ -115,6 +128,7 @@ def parse(
     words: Sequence[str],
     environ: Mapping[str, str],
     read: Callable[[str], bytes] = read_file,
+    fetch: Callable[[str, Mapping[str, Any]], bytes] = fetch_file,
     prefix_of: Callable[[str], str] = find_prefix,
 ) -> Request:
     """Understand the words of a ``pip install``.
@@ -122,6 +136,7 @@ def parse(
     :param words: all behind the program's name.
     :param read: gives the contents of a file by its absolute path, or raises :class:`OSError`: of pip's configuration
         files, and of requirement and constraint files.
+    :param fetch: gives the contents of a file at a URL, given pip's options.
     :param prefix_of: gives the ``sys.prefix`` of the interpreter that ``--python`` chose, where pip looks for a
         configuration file.
     :raises Unsupported: pip has to have the whole command.
@@ -135,33 +150,41 @@ def parse(
     apply_settings(values, settings_for("install", settings), "i")
     install_settings = _translate_settings(values, settings)
     constrained_by_settings = bool(values.get("constraints"))
+    from_settings = any(values.get(dest) for dest in ("requirements", "constraints", "editables"))
     apply_words(values, given)
     if values.get("python") and not python:
         raise Unsupported("the option --python stands behind the command")
-    if not positional and "requirements" not in values:
+    if not positional and not any(values.get(dest) for dest in _ASKING):
         raise Unsupported("there is no requirement")
     if not all(word.strip() for word in positional):
         raise Unsupported("a requirement is empty")
 
-    files: list[str] = []
+    contents: dict[str, bytes] = {}
+    seen: list[Line] = []
 
     def read_and_note(path: str) -> bytes:
-        files.append(path)
-        return read(path)
+        if path not in contents:
+            contents[path] = fetch(path, values) if is_remote(path) else read(path)
+        return contents[path]
 
     def lines(dest: str) -> Iterator[Line]:
         for path in values.get(dest, ()):
-            yield from read_requirement_file(
+            for line in read_requirement_file(
                 path, constraint=dest != "requirements", environ=environ, read=read_and_note
-            )
+            ):
+                seen.append(line)
+                yield line
 
     # pip reads constraints first, and what files set holds for all: the order decides which setting is the last.
     index = _Index(values)
     constraints, requirements = _read_lines(lines("constraints"), values, index)
     settings_of_words = _merge_pairs(values.get("config_settings", ()))
     requirements += [parse_requirement(word, "command line", (), settings_of_words) for word in positional]
+    requirements += _read_project_files(read_groups, values.get("dependency_groups"))
+    requirements += [parse_editable(text, "command line", settings_of_words) for text in values.get("editables", ())]
     for more, roots in zip(_read_lines(lines("requirements"), values, index), (constraints, requirements), strict=True):
         roots += more
+    requirements += _read_project_files(read_scripts, values.get("requirements_from_scripts"))
     _check_config_settings(requirements)
     build_isolation = values.get("build_isolation", True)
     if values.get("build_constraints") and not build_isolation:
@@ -174,7 +197,10 @@ def parse(
         requirements=tuple(requirements),
         constraints=tuple(constraints),
         constrained_by_settings=constrained_by_settings,
-        files=tuple(dict.fromkeys(files)),
+        files=tuple(contents),
+        contents=contents,
+        lines=tuple(seen),
+        from_settings=from_settings,
         index=index.settings(),
         format_control=values.get("format_control", FormatControl()),
         prefer_binary=index.prefer_binary,
@@ -182,7 +208,7 @@ def parse(
         upgrade=values.get("upgrade", False),
         upgrade_strategy=values.get("upgrade_strategy", "only-if-needed"),
         force_reinstall=values.get("force_reinstall", False),
-        ignore_installed=values.get("ignore_installed", False),
+        ignore_installed=values.get("ignore_installed", False) or bool(values.get("target_dir")),
         no_deps=values.get("ignore_dependencies", False),
         compile=values.get("compile", True),
         require_hashes=_requires_hashes(values, [*constraints, *requirements]),
@@ -192,12 +218,32 @@ def parse(
         progress_bar=values.get("progress_bar", "auto"),
         root_user_action=values.get("root_user_action", "warn"),
         break_system_packages=values.get("override_externally_managed", False),
+        destination=_destination(values),
+        dry_run=values.get("dry_run", False),
+        report=values.get("json_report_file") or "",
+        log=os.path.abspath(values["log"]) if values.get("log") else "",
+        no_cache=values.get("cache_dir") is False,
         build_isolation=build_isolation,
         build_constraints=build_constraints,
         build_constraint_files=tuple(os.path.abspath(path) for path in values.get("build_constraints", ())),
         options=values,
         install_settings=install_settings,
     )
+
+
+def _destination(values: Mapping[str, Any]) -> Destination:
+    """Where distributions are to go.
+
+    :raises Unsupported: pip refuses it, or does something of which nobody can mean that.
+    """
+    dests = ("target_dir", "prefix_path", "root_path")
+    places = {dest: values[dest] for dest in dests if values.get(dest) is not None}
+    user = values.get("use_user_site")
+    if not all(places.values()):
+        raise Unsupported("a directory to install into has no name")
+    if (user and places) or (len(places) > 1 and "target_dir" in places):
+        raise Unsupported("the options that say where to install exclude each other")
+    return Destination(user, *(os.path.abspath(places[dest]) if dest in places else "" for dest in dests))
 
 
 def download_words(request: Request) -> list[str]:
@@ -252,9 +298,11 @@ def _translate_settings(values: Mapping[str, Any], settings: Mapping[str, Mappin
     shared = {option.dest: option for option in reversed(OPTIONS) if {"i", "d"} <= set(option.commands)}
     for dest, option in shared.items():
         wanted, found = (each.get(dest, default_of(option)) for each in (values, others))
-        if wanted == found:
+        if wanted == found or dest == "log":
             continue
-        if (option.kind == "flag" and wanted) or (option.kind == "off" and not wanted):
+        if dest == "cache_dir" and wanted is False:
+            words.append("--no-cache-dir")
+        elif (option.kind == "flag" and wanted) or (option.kind == "off" and not wanted):
             words.append(option.long)
         elif option.kind == "count" and wanted > found:
             words += [option.long] * (wanted - found)
@@ -276,6 +324,15 @@ def _format_words(control: FormatControl) -> Iterator[str]:
     pairs += [("--only-binary", name) for name in control.only_binary]
     for option, name in sorted(pairs, key=lambda pair: (pair[1] != ":all:", pair)):
         yield f"{option}={name}"
+
+
+def _read_project_files(read: Callable[[Iterable[str]], Iterable[str]], names: Iterable[str] | None) -> Iterator[Root]:
+    """The requirements of files that are not for pip alone. pip finds in them the same as we: by URL, nothing."""
+    for text in read(names) if names else ():
+        root = parse_requirement(text, "command line")
+        if root.kind:
+            raise Unsupported("{wanted}, in a file that is not for pip alone, is not by name", wanted=text)
+        yield root
 
 
 class _Index:
@@ -336,12 +393,16 @@ def _read_lines(lines: Iterable[Line], values: dict[str, Any], index: _Index) ->
         apply_words(values, (each for each in line.given if each.option.dest in _AT_ONCE))
         options: dict[str, Any] = {}
         apply_words(options, (each for each in line.given if each.option.dest not in _AT_ONCE))
+        config_settings = _merge_pairs(options.get("config_settings", ())) if not line.constraint else ()
         if line.requirement:
-            config_settings = _merge_pairs(options.get("config_settings", ())) if not line.constraint else ()
             root = parse_requirement(line.requirement, source, _hashes(line.given, source), config_settings)
-            if line.constraint and (root.extras or root.direct):
+            if line.constraint and (root.extras or root.kind):
                 raise Unsupported("a constraint ({source}) is more than a name and versions", source=source)
             (constraints if line.constraint else requirements).append(root)
+        elif options.get("editables"):
+            if line.constraint or line.included:
+                raise Unsupported("a line ({source}) has more than an editable requirement", source=source)
+            requirements.append(parse_editable(options["editables"][0], source, config_settings))
         elif not options.keys() & {"requirements", "constraints"}:
             if "hashes" in options:
                 raise Unsupported("a line ({source}) has hashes without a requirement", source=source)
@@ -361,7 +422,7 @@ def _read_build_constraints(lines: Iterable[Line]) -> Iterator[Root]:
         source = f"{line.path}:{line.number}"
         root = parse_requirement(line.requirement, source) if line.requirement else None
         options = {each.option.dest for each in line.given}
-        if options != (set() if root else {"constraints"}) or (root and (root.extras or root.direct)):
+        if options != (set() if root else {"constraints"}) or (root and (root.extras or root.kind)):
             raise Unsupported("a build constraint ({source}) is more than a name and versions", source=source)
         if root:
             yield root
@@ -410,6 +471,13 @@ def _requires_hashes(values: Mapping[str, Any], roots: Iterable[Root]) -> bool:
         return False
     roots = tuple(roots)
     required = required or any(root.hashes for root in roots)
-    if required and any(root.kind == "directory" or (root.kind == "sdist" and not root.hashes) for root in roots):
+    if required and not all(map(_can_be_checked, roots)):
         raise Unsupported("hashes are required, and what was given by a path has none")
     return required
+
+
+def _can_be_checked(root: Root) -> bool:
+    """Whether it can be seen that an archive is the one that is meant, where hashes are required."""
+    if root.kind == "archive":
+        return bool(root.hashes) or not split_url(root.url)[1].keys().isdisjoint(("sha256", "sha384", "sha512"))
+    return root.kind not in ("directory", "vcs") and (root.kind != "sdist" or bool(root.hashes))

@@ -59,7 +59,7 @@ def plan_from_pins(resources: Resources, question: Question) -> Plan | None:
 
     Also where pip would say more than that it installs them: that something is there already, yanked or lacks an extra.
     """
-    if question.refresh or question.directs or question.odd_places:
+    if question.refresh or question.directs or question.odd_places or question.report:
         return None
     choices = _close(resources, question, pinned=True)
     if not choices:

@@ -38,7 +38,9 @@ class Option(NamedTuple):
     """One option of pip."""
 
     dest: str  #: the name pip keeps its value under
-    kind: str  #: ``flag``, ``off`` (a flag that sets false), ``value``, ``append``, ``pairs``, ``count`` or ``format``
+    #: ``flag``, ``off`` (a flag that sets false), ``never`` (the same, whatever a setting says), ``value``, ``append``,
+    #: ``pairs``, ``count`` or ``format``
+    kind: str
     spellings: str  #: separated by blanks
     commands: str  #: who knows it: ``m`` pip before the command, ``i`` install, ``d`` download, ``f`` requirement files
     check: str = ""  #: ``int``, ``float``, ``path``, or the choices, separated by blanks
@@ -93,7 +95,7 @@ OPTIONS = (
     Option("python", "value", "--python", "mid"),
     Option("verbose", "count", "-v --verbose", "mid"),
     Option("quiet", "count", "-q --quiet", "mid"),
-    _pip("log", "value", "--log --log-file --local-log", "mid", "path"),
+    Option("log", "value", "--log --log-file --local-log", "mid", "path"),
     Option("no_input", "flag", "--no-input", "mid"),
     Option("keyring_provider", "value", "--keyring-provider", "mid", "auto disabled import subprocess"),
     Option("proxy", "value", "--proxy", "mid"),
@@ -106,7 +108,7 @@ OPTIONS = (
     Option("cert", "value", "--cert", "mid", "path"),
     Option("client_cert", "value", "--client-cert", "mid", "path"),
     Option("cache_dir", "value", "--cache-dir", "mid", "path"),
-    _pip("cache_dir", "off", "--no-cache-dir", "mid"),
+    Option("cache_dir", "never", "--no-cache-dir", "mid"),
     Option("disable_pip_version_check", "flag", "--disable-pip-version-check", "mid"),
     Option("no_color", "flag", "--no-color", "mid"),
     Option("no_python_version_warning", "flag", "--no-python-version-warning", "mid"),
@@ -116,9 +118,9 @@ OPTIONS = (
     Option("requirements", "append", "-r --requirement", "idf"),
     Option("constraints", "append", "-c --constraint", "idf"),
     Option("build_constraints", "append", "--build-constraint", "id"),
-    _pip("requirements_from_scripts", "append", "--requirements-from-script", "id"),
-    _pip("editables", "append", "-e --editable", "if"),
-    _pip("dependency_groups", "append", "--group", "id"),
+    Option("requirements_from_scripts", "append", "--requirements-from-script", "id"),
+    Option("editables", "append", "-e --editable", "if"),
+    Option("dependency_groups", "append", "--group", "id"),
     Option("ignore_dependencies", "flag", "--no-deps --no-dependencies", "id"),
     _pip("only_dependencies", "flag", "--only-deps --only-dependencies", "id"),
     Option("index_url", "value", "-i --index-url --pypi-url", "idf"),
@@ -146,16 +148,16 @@ OPTIONS = (
     Option("use_pep517", "flag", "--use-pep517", "id"),
     _pip("check_build_deps", "flag", "--check-build-dependencies", "id"),
     Option("config_settings", "pairs", "-C --config-settings", "if"),
-    _pip("src_dir", "value", "--src --source --source-dir --source-directory", "id", "path"),
+    Option("src_dir", "value", "--src --source --source-dir --source-directory", "id", "path"),
     _pip("no_clean", "flag", "--no-clean", "id"),
     # How and where to install, or to download.
-    _pip("dry_run", "flag", "--dry-run", "i"),
-    _pip("json_report_file", "value", "--report", "i"),
-    _pip("target_dir", "value", "-t --target", "i"),
-    _pip("use_user_site", "flag", "--user", "i"),
-    _pip("use_user_site", "off", "--no-user", "i"),
-    _pip("root_path", "value", "--root", "i"),
-    _pip("prefix_path", "value", "--prefix", "i"),
+    Option("dry_run", "flag", "--dry-run", "i"),
+    Option("json_report_file", "value", "--report", "i"),
+    Option("target_dir", "value", "-t --target", "i"),
+    Option("use_user_site", "flag", "--user", "i"),
+    Option("use_user_site", "off", "--no-user", "i"),
+    Option("root_path", "value", "--root", "i"),
+    Option("prefix_path", "value", "--prefix", "i"),
     Option("upgrade", "flag", "-U --upgrade", "i"),
     Option("upgrade_strategy", "value", "--upgrade-strategy", "i", "only-if-needed eager"),
     Option("force_reinstall", "flag", "--force-reinstall", "i"),
@@ -173,6 +175,7 @@ OPTIONS = (
 _KIND_DEFAULTS: Mapping[str, Any] = {
     "flag": False,
     "off": True,
+    "never": None,
     "value": None,
     "append": (),
     "pairs": (),
@@ -188,7 +191,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "root_user_action": "warn",
     "upgrade_strategy": "only-if-needed",
     "use_pep517": True,
-    "use_user_site": False,
+    "use_user_site": None,
 }
 _BOOLEANS = {
     **dict.fromkeys(("y", "yes", "t", "true", "on", "1"), True),
@@ -282,7 +285,7 @@ def apply_words(values: dict[str, Any], given: Iterable[Given]) -> None:
         value: Any
         if option.kind == "flag":
             value = True
-        elif option.kind == "off":
+        elif option.kind in ("off", "never"):
             value = False
         elif option.kind == "count":
             value = values.get(option.dest, 0) + 1
@@ -314,10 +317,11 @@ def apply_settings(values: dict[str, Any], settings: Iterable[tuple[str, str]], 
         if option is None:
             continue
         value: Any
-        if option.kind in ("flag", "off"):
+        if option.kind in ("flag", "off", "never"):
             value = _BOOLEANS.get(text.lower())
             if value is None:
                 raise Unsupported("the setting {name} is not a boolean", name=name)
+            value = value and option.kind != "never"
         elif option.kind == "count":
             value = _parse_count(name, text)
         elif option.kind == "append":

@@ -20,7 +20,17 @@ from pip_accel._process import Completed, pass_through, run
 from pip_accel._text import mask_secrets, path_to_url
 from pip_accel.exceptions import NothingFound, PipFailed, Unsupported
 
-__all__ = ["Downloads", "Item", "Report", "download", "hand_over", "last_error", "pip_command", "resolve_locally"]
+__all__ = [
+    "Downloads",
+    "Item",
+    "Report",
+    "check_out",
+    "download",
+    "hand_over",
+    "last_error",
+    "pip_command",
+    "resolve_locally",
+]
 
 #: Without ``-P`` modules in the working directory would take the place of pip's, where we were started as a script.
 _PIP = (sys.executable, *(("-P",) if sys.version_info >= (3, 11) else ()), "-m", "pip")
@@ -54,6 +64,11 @@ _NOT_THERE = re.compile(r"Could not fetch URL .*: (403|404|410) Client Error")
 _YANKED = re.compile(r" is a yanked version: .* at (?P<url>\S+).*\n(?:\S+ )?Reason for being yanked: (?P<reason>.*)")
 
 
+#: pip's line about a file that an index or a page has.
+_LINK = re.compile(r" Found link (\S+) \(from ")
+_SECRETS = re.compile(r"(?<=:)//[^/@]*@")
+
+
 class Item(NamedTuple):
     """One distribution of pip's answer."""
 
@@ -73,6 +88,7 @@ class Report(NamedTuple):
     items: tuple[Item, ...]
     output: str  #: what pip said on standard output meanwhile
     errors: str
+    raw: Mapping[str, Any] = {}  #: the report as pip wrote it
 
 
 class Downloads(NamedTuple):
@@ -82,6 +98,7 @@ class Downloads(NamedTuple):
     backtracked: bool  #: pip had to try more than one candidate for some project
     complete: bool  #: every place that pip asked has answered
     yanked: tuple[tuple[str, str], ...] = ()  #: names of yanked files, with the reasons
+    urls: Mapping[str, str] = {}  #: where they were found, by file name, without user and password
 
 
 def pip_command(python: str | None) -> list[str]:
@@ -101,6 +118,7 @@ def resolve_locally(
     page: str,
     environ: Mapping[str, str],
     work: str,
+    log: str = "",
 ) -> Report | Completed:
     """Let pip plan an installation from a page of links, without any network.
 
@@ -108,6 +126,7 @@ def resolve_locally(
     :param page: path of the page.
     :param environ: for pip; settings that would lead it elsewhere are taken out here.
     :param work: a directory for what it writes.
+    :param log: path of a file that gets pip's log, too.
     :returns: its answer, or how it failed.
     """
     report = os.path.join(work, "report.json")
@@ -126,7 +145,7 @@ def resolve_locally(
     for name in ("NO_PROXY", "no_proxy", "PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL"):
         settings.pop(name, None)
     own = ["--dry-run", "--report", report, "--no-index", "--no-build-isolation"]
-    own += ["--proxy", _DEAD_PROXY, "--retries", "0"]
+    own += ["--proxy", _DEAD_PROXY, "--retries", "0", *(["--log", log] if log else [])]
     # Of options that are given twice the last one counts; behind "--" there are none.
     words = [*own, *words] if "--" in words else [*words, *own]
     answer = run([*pip_command(python), "install", *words], env=settings)
@@ -137,7 +156,7 @@ def resolve_locally(
             value = json.load(stream)
     except FileNotFoundError:  # nothing to install, in some releases
         value = {"version": "1", "install": []}
-    return Report(tuple(_item(each) for each in value["install"]), answer.output, answer.errors)
+    return Report(tuple(_item(each) for each in value["install"]), answer.output, answer.errors, value)
 
 
 def _item(value: Mapping[str, Any]) -> Item:
@@ -154,6 +173,37 @@ def _item(value: Mapping[str, Any]) -> Item:
     )
 
 
+def check_out(
+    python: str | None, words: Sequence[str], *, environ: Mapping[str, str], work: str
+) -> Mapping[str, Any]:
+    """Let pip check out one requirement from version control; give what its report says of that.
+
+    :param words: of ``pip install``: the requirement, and where an editable is to be checked out.
+    :raises PipFailed: pip failed; its words are in the context.
+    """
+    report = os.path.join(work, "report.json")
+    settings = {**environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_CACHE_DIR": "1"}
+    own = ["--dry-run", "--report", report, "--no-index", "--no-deps", "--ignore-installed", "--no-build-isolation"]
+    command = [*pip_command(python), "install", *own, *words]
+    answer = run(command, env=settings)
+    if answer.status != 0:
+        raise _failure(PipFailed, command, answer, work)
+    with open(report, encoding="utf-8") as stream:
+        item: dict[str, Any] = json.load(stream)["install"][0]
+    return item
+
+
+def _failure(kind: type[PipFailed], command: Sequence[str], answer: Completed, work: str) -> PipFailed:
+    return kind(
+        "pip could not get what the installation needs: {reason}",
+        reason=last_error(answer.errors) or f"exit status {answer.status}",
+        command=[mask_secrets(word) for word in command],
+        status=answer.status,
+        output=answer.output,
+        errors="".join(line for line in answer.errors.splitlines(True) if f"'{path_to_url(work)}" not in line),
+    )
+
+
 def download(
     python: str | None,
     words: Sequence[str],
@@ -162,12 +212,14 @@ def download(
     work: str,
     passes: int,
     on_retry: Callable[[str], None],
+    keep_log: str = "",
 ) -> Downloads:
     """Let pip find and fetch all archives that an installation needs, as if nothing was installed.
 
     :param words: of ``pip download``, from behind that word.
     :param passes: how often pip may be sent, where sending it again can help.
     :param on_retry: is told the failure each time.
+    :param keep_log: path of a file that gets pip's log, too.
     :raises PipFailed: pip failed; its words are in the context.
     :raises NothingFound: a requirement has no candidate.
     :raises Unsupported: pip wants to ask the user something.
@@ -184,9 +236,11 @@ def download(
         own = ["--dest", stage, "--log", log, "--no-build-isolation"]
         command = [*pip_command(python), "download", *own, *words]
         answer = run(command, env=settings)
+        if keep_log:
+            _append(log, keep_log)
         if answer.status == 0:
             files = tuple(os.path.join(stage, name) for name in sorted(os.listdir(stage)))
-            return Downloads(files, _backtracked(log), _complete(log), _yanked(log))
+            return Downloads(files, _backtracked(log), _complete(log), _yanked(log), _found(log))
         said = answer.output + answer.errors
         if "EOFError" in said and sys.stdin is not None and sys.stdin.isatty():
             raise Unsupported("pip has a question")
@@ -195,14 +249,7 @@ def download(
         on_retry(last_error(answer.errors))
         time.sleep(2**attempt)
     nothing = "No matching distribution found" in said
-    raise (NothingFound if nothing else PipFailed)(
-        "pip could not get what the installation needs: {reason}",
-        reason=last_error(answer.errors) or f"exit status {answer.status}",
-        command=[mask_secrets(word) for word in command],
-        status=answer.status,
-        output=answer.output,
-        errors="".join(line for line in answer.errors.splitlines(True) if f"'{path_to_url(work)}" not in line),
-    )
+    raise _failure(NothingFound if nothing else PipFailed, command, answer, work)
 
 
 def last_error(errors: str) -> str:
@@ -231,6 +278,25 @@ def _yanked(log: str) -> tuple[tuple[str, str], ...]:
         return ()
     names = [unquote(url.partition("#")[0].rpartition("/")[2]) for url, _reason in found]
     return tuple((name, reason.replace("<none given>", "")) for name, (_url, reason) in zip(names, found, strict=True))
+
+
+def _found(log: str) -> dict[str, str]:
+    """Give the URLs of all files that pip saw, by their names; of equal names pip takes the last."""
+    try:
+        with open(log, encoding="utf-8", errors="replace") as stream:
+            urls = (found[1] for found in map(_LINK.search, stream) if found is not None)
+            bare = (url.partition("#")[0] for url in urls)
+            return {unquote(url.partition("?")[0].rpartition("/")[2]): _SECRETS.sub("//", url, 1) for url in bare}
+    except OSError:
+        return {}
+
+
+def _append(log: str, to: str) -> None:
+    try:
+        with open(log, "rb") as source, open(to, "ab") as stream:
+            stream.write(source.read())
+    except OSError:  # pip failed before it wrote one
+        pass
 
 
 def _backtracked(log: str) -> bool:

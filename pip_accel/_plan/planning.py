@@ -12,7 +12,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 from pip_accel._index import Known, name_and_version
@@ -32,6 +32,7 @@ from pip_accel._plan.clauses import (
 from pip_accel._plan.order import in_order
 from pip_accel._plan.pip import Report, download, last_error, resolve_locally
 from pip_accel._plan.question import Direct, Question, roots_digest
+from pip_accel._plan.stand_ins import lead_back
 from pip_accel._text import path_to_url, url_to_path
 from pip_accel._values import Archive, Pin
 from pip_accel.exceptions import NothingFound, Unsupported
@@ -70,6 +71,7 @@ class Plan(NamedTuple):
     online: bool  #: whether the index was asked
     lasting: bool  #: whether the answer holds beyond this run
     spellings: Mapping[str, str]  #: canonical names as pip spells them in its lines: as they were asked for first
+    report: Mapping[str, Any] = {}  #: pip's report, if that was asked for
 
 
 def make_plan(
@@ -146,7 +148,9 @@ def _ask(pass_: _Pass, archives: Iterable[Archive]) -> tuple[Report | str, dict[
     resources, question, environ, _, work = pass_
     page = os.path.join(work, "page.html")
     by_url = resources.index.write_page(archives, page)
-    report = resolve_locally(question.python, question.install_words, page=page, environ=environ, work=work)
+    report = resolve_locally(
+        question.python, question.install_words, page=page, environ=environ, work=work, log=question.log
+    )
     return (report if isinstance(report, Report) else report.errors), by_url
 
 
@@ -209,7 +213,29 @@ def _plan(
     lasting: bool = True,
 ) -> Plan:
     pins = _pins(pass_, report, by_url)
-    return Plan(pins, report.output, report.errors, learned, online, lasting, _spellings(pass_.question, report))
+    output, errors = (lead_back(text, pass_.question.shown) for text in (report.output, report.errors))
+    raw = _with_origins(pass_, report, by_url) if pass_.question.report else {}
+    return Plan(pins, output, errors, learned, online, lasting, _spellings(pass_.question, report), raw)
+
+
+def _with_origins(pass_: _Pass, report: Report, by_url: Mapping[str, Archive]) -> dict[str, Any]:
+    """Give pip's report with the URLs that the archives of the local index came from.
+
+    :raises Unsupported: one of them is not known.
+    """
+    rows = []
+    for item, row in zip(report.items, report.raw["install"], strict=True):
+        bare, name = item.url.partition("#")[0], canonical_name(item.name)
+        archive, stand_in = by_url.get(bare), pass_.question.stand_ins.get(bare)
+        if stand_in is not None:
+            row = {**row, "download_info": stand_in.direct}
+        elif archive is not None:
+            url = pass_.resources.index.origin(pass_.question.view.key(name), name, archive)
+            if not url:
+                raise Unsupported("the local index does not know where {name} came from", name=archive.filename)
+            row = {**row, "download_info": {**row["download_info"], "url": url}}
+        rows.append(row)
+    return {**report.raw, "install": rows}
 
 
 def _spellings(question: Question, report: Report) -> dict[str, str]:
@@ -315,13 +341,15 @@ def _fetch(pass_: _Pass, say: Callable[[str], None]) -> tuple[list[Archive], boo
         work=work,
         passes=resources.config.max_retries,
         on_retry=lambda reason: say(f"pip failed and will be asked again: {reason}"),
+        keep_log=question.log,
     )
     by_path = {os.path.basename(direct.path) for direct in question.directs}
+    stand_ins = {os.path.basename(stand_in.path) for stand_in in question.stand_ins.values()}
     yanked = dict(downloads.yanked)
     arrived: dict[str, tuple[Archive, Metadata]] = {}
     for path in downloads.files:
         split = name_and_version(os.path.basename(path))
-        if split is None or os.path.isdir(path):
+        if split is None or os.path.isdir(path) or os.path.basename(path) in stand_ins:
             continue
         direct = os.path.basename(path) in by_path
         archive = index.add(path)._replace(yanked=yanked.get(os.path.basename(path)))
@@ -344,7 +372,7 @@ def _fetch(pass_: _Pass, say: Callable[[str], None]) -> tuple[list[Archive], boo
     for name, (archive, fact) in arrived.items():
         known = Known(clauses[name], canonical_version(fact.version), now, roots)
         if downloads.complete:
-            index.learn(question.view.key(name), name, archive, known)
+            index.learn(question.view.key(name), name, archive, known, downloads.urls.get(archive.filename, ""))
     return [archive for archive, _ in arrived.values()], downloads.complete
 
 
@@ -384,13 +412,18 @@ def _pins(pass_: _Pass, report: Report, by_url: Mapping[str, Archive]) -> tuple[
     roots = [*question.roots, *(demand for demand, _ in pass_.directs().values())]
     pins = []
     for item in in_order(report.items, roots, markers, dependencies=question.dependencies):
-        archive = by_url.get(item.url.partition("#")[0])
-        if archive is None:
-            archive = _take_in(resources, item.url)
+        url = item.url.partition("#")[0]
+        stand_in = question.stand_ins.get(url)
+        if stand_in is not None:
+            archive = stand_in.archive
+            item = item._replace(direct=stand_in.direct)
+        else:
+            archive = by_url.get(url) or _take_in(resources, item.url)
         resources.index.touch(archive)
         # As pip writes it: sorted keys, no white space at the end.
         direct = json.dumps(item.direct, sort_keys=True) if item.direct is not None else ""
-        pins.append(Pin(item.name, item.version, archive, item.requested, direct))
+        editable = stand_in is not None and stand_in.editable
+        pins.append(Pin(item.name, item.version, archive, item.requested, direct, editable))
     return tuple(pins)
 
 

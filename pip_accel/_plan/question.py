@@ -14,6 +14,7 @@ from pip_accel._names import canonical_name, leading_name
 from pip_accel._plan.arguments import Request, download_words
 from pip_accel._plan.clauses import Demand, applies
 from pip_accel._plan.options import scan
+from pip_accel._plan.requirements import split_url
 from pip_accel._text import path_to_url, url_to_path
 from pip_accel._values import Target
 from pip_accel.exceptions import BuildFailed, Unsupported
@@ -21,6 +22,7 @@ from pip_accel.exceptions import BuildFailed, Unsupported
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel._plan.requirements import Root
+    from pip_accel._plan.stand_ins import StandIn, Substituted
 
 __all__ = [
     "Direct",
@@ -59,6 +61,7 @@ class Direct(NamedTuple):
     kind: str  #: ``wheel``, ``sdist`` or ``directory``
     extras: frozenset[str]  #: canonical
     marker: str
+    identity: str = ""  #: what it is known by from run to run, if that is not its path
 
 
 class Question(NamedTuple):
@@ -77,10 +80,14 @@ class Question(NamedTuple):
     odd_places: bool  #: whether pip would warn of a place that it is told to look into
     spellings: Mapping[str, str]  #: canonical names of the roots, as the user spelled them
     replaced: frozenset[str] | None  #: canonical names of what is replaced though it would do; ``None``: everything
+    log: str = ""  #: path of a file to which pip's logs are added
+    report: bool = False  #: whether pip's report is wanted
+    stand_ins: Mapping[str, StandIn] = {}  #: by the URL that pip finds them under
+    shown: tuple[tuple[str, str], ...] = ()  #: what pip says of stand-ins, and what it would say
 
 
 def make_question(
-    request: Request, view: ViewSettings, target: Target, python: str | None, environ: Mapping[str, str]
+    substituted: Substituted, view: ViewSettings, target: Target, python: str | None, environ: Mapping[str, str]
 ) -> Question:
     """Put a request into the form in which it can be planned.
 
@@ -89,7 +96,9 @@ def make_question(
     :param environ: in which the words were given.
     :raises Unsupported: only pip can serve it.
     """
-    words, dropped = _without_build_constraints(request.command_words)
+    request = substituted.request
+    words, dropped = _without(request.command_words, "build_constraints")
+    words, _ = _without(words, "dry_run", "json_report_file", "log")
     if len(request.build_constraint_files) > dropped and "PIP_BUILD_CONSTRAINT" not in environ:
         raise Unsupported("pip's configuration has build constraints")
     return Question(
@@ -98,11 +107,7 @@ def make_question(
         download_words=tuple(download_words(request._replace(command_words=words))),
         roots=demands_of(root for root in request.requirements if not root.direct),
         constraints=demands_of(request.constraints),
-        directs=tuple(
-            Direct(root.name, root.direct, root.kind, frozenset(root.extras), root.marker)
-            for root in request.requirements
-            if root.direct
-        ),
+        directs=tuple(_direct(root, substituted.stand_ins) for root in request.requirements if root.direct),
         view=view,
         dependencies=not request.no_deps,
         refresh=request.upgrade,
@@ -110,6 +115,22 @@ def make_question(
         odd_places=_has_odd_places(request),
         spellings=_spellings(request, target),
         replaced=_replaced(request),
+        log=request.log,
+        stand_ins=substituted.stand_ins,
+        shown=substituted.shown,
+        report=bool(request.report),
+    )
+
+
+def _direct(root: Root, stand_ins: Mapping[str, StandIn]) -> Direct:
+    stand_in = stand_ins.get(path_to_url(root.direct))
+    return Direct(
+        root.name,
+        root.direct,
+        "wheel" if root.url else root.kind,
+        frozenset(root.extras),
+        root.marker,
+        f"{stand_in.archive.sha256} {stand_in.editable}" if stand_in is not None and root.url else "",
     )
 
 
@@ -165,9 +186,9 @@ def parse_build_requirement(text: str) -> Requirement:
         raise BuildFailed(message, requirement=text, error=error) from error
 
 
-def _without_build_constraints(words: Sequence[str]) -> tuple[tuple[str, ...], int]:
-    """Give the words without that option, and how many there were."""
-    dropped = [each for each in scan(words, "i").given if each.option.dest == "build_constraints"]
+def _without(words: Sequence[str], *dests: str) -> tuple[tuple[str, ...], int]:
+    """Give the words without some options, and how often they were given."""
+    dropped = [each for each in scan(words, "i").given if each.option.dest in dests]
     places = {place for each in dropped for place in range(each.start, each.end)}
     return tuple(word for place, word in enumerate(words) if place not in places), len(dropped)
 
@@ -180,9 +201,11 @@ def _replaced(request: Request) -> frozenset[str] | None:
 
 
 def _has_odd_places(request: Request) -> bool:
-    """Whether the settings name an index without a scheme, or a place on this machine that is not there."""
+    """Whether pip has more to say: of an index without a scheme, of a place on this machine that is not there."""
     index = request.index
     urls = (index.index_url, *index.extra_index_urls)
+    if request.options.get("requirements_from_scripts"):  # may ask for another Python
+        return True
     return any("://" not in url for url in urls if url) or not all(map(_is_there, index.find_links))
 
 
@@ -209,8 +232,10 @@ def _spellings(request: Request, target: Target) -> dict[str, str]:
         if not applies(root.marker, markers):
             continue
         spelling = leading_name(root.text.strip())
-        if root.kind in ("sdist", "directory") and canonical_name(spelling) != root.name:
-            continue  # asked for by its path alone, it is called what its metadata says
+        if root.url and not root.specifier:
+            spelling = split_url(root.url)[1].get("egg", spelling)
+        if root.kind and not root.specifier and canonical_name(spelling) != root.name:
+            continue  # asked for by its path or URL alone, it is called what its metadata says
         # A wheel given by its path alone has the name that pip reads off the file: the canonical one.
         found.setdefault(root.name, root.name if root.direct and root.specifier else spelling)
     return found
@@ -226,7 +251,7 @@ def roots_digest(question: Question) -> str:
         [[each.name, sorted(each.extras), each.specifier, each.marker] for each in demands]
         for demands in (question.roots, question.constraints)
     ]
-    directs = [[each.path, each.kind, sorted(each.extras), each.marker] for each in question.directs]
+    directs = [[each.identity or each.path, each.kind, sorted(each.extras), each.marker] for each in question.directs]
     return digest_of([*demands, directs, question.dependencies])
 
 
@@ -294,7 +319,9 @@ def build_environ(request: Request, environ: Mapping[str, str]) -> dict[str, str
     result["PIP_CONFIG_FILE"] = os.devnull
     for dest, variable in _CONNECTION:
         value = request.options.get(dest)
-        if value not in (None, (), False):
+        if dest == "cache_dir" and value is False:
+            result["PIP_NO_CACHE_DIR"] = "1"
+        elif value not in (None, (), False):
             result[variable] = " ".join(value) if isinstance(value, (tuple, list)) else str(value)
     index = request.index
     if index.no_index:

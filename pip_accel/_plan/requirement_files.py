@@ -8,26 +8,30 @@ import re
 from typing import NamedTuple
 
 from pip_accel._plan.options import Given, scan
+from pip_accel._text import url_to_path
 from pip_accel.exceptions import Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-__all__ = ["Line", "read_requirement_file"]
+__all__ = ["Line", "decode", "is_remote", "locate", "read_requirement_file"]
 
 
 class Line(NamedTuple):
     """One line of a requirement or constraint file, comments and continuations resolved."""
 
-    path: str  #: of its file, absolute
+    path: str  #: of its file, absolute; or its URL
     number: int  #: of the first of the lines it was joined from
     requirement: str  #: empty if the line has options only
     given: tuple[Given, ...]
     constraint: bool  #: whether the file is a constraint file
+    last: int = 0  #: number of the last of the lines it was joined from
+    included: str = ""  #: path or URL of the file that it includes
+    shown: str = ""  #: its file as pip names that in its lines
 
 
-_REMOTE = re.compile(r"(?:http|https|file):", re.IGNORECASE)
+_REMOTE = re.compile(r"https?:", re.IGNORECASE)
 _PYLOCK = re.compile(r"pylock(?:\.[^.]+)?\.toml")
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
@@ -49,41 +53,79 @@ def read_requirement_file(
     environ: Mapping[str, str],
     read: Callable[[str], bytes],
     parents: tuple[str, ...] = (),
+    shown: str = "",
 ) -> Iterator[Line]:
     """The lines of a file, each followed by those of the file that it includes, if any.
 
-    :param path: as written: relative to the working directory, or for an included file absolute.
-    :param read: gives the contents of a file by its absolute path, or raises :class:`OSError`.
+    :param path: as written: relative to the working directory, or for an included file absolute; or a URL.
+    :param read: gives the contents of a file by its absolute path or its URL, or raises :class:`OSError`.
     :param parents: the files that include this one.
+    :param shown: as pip names the file in its lines, if that is not ``path``.
     :raises Unsupported: a file that pip cannot read either, or one that only pip itself can serve.
     """
-    if _REMOTE.match(path):
-        raise Unsupported("a requirement file is given by a URL")
+    shown = shown or path
     if _PYLOCK.fullmatch(os.path.basename(path).partition("[")[0]):
         raise Unsupported("only pip itself can serve {path}", path=path)
-    path = os.path.abspath(path)
+    path = locate(path)
     if path in parents:
         raise Unsupported("{path} includes itself", path=path)
     try:
-        content = _decode(read(path))
+        # pip guesses the encoding of what it gets by a URL.
+        content = read(path).decode("ascii") if _is_url(shown) else decode(read(path))
     except (OSError, LookupError, ValueError) as error:
         raise Unsupported("{path} cannot be read: {error}", path=path, error=type(error).__name__) from error
-    for number, text in _join_lines(content.splitlines()):
+    for number, last, text in _join_lines(content.splitlines()):
         text = _expand_variables(_COMMENT.sub("", text).strip(), environ)
         if not text:
             continue
-        line = _parse_line(path, number, text, constraint)
-        yield line
-        if not line.requirement and (nested := _included(line.given)):
-            name, is_constraint = nested
-            if not _REMOTE.match(name):
-                name = os.path.join(os.path.dirname(path), name)
-            yield from read_requirement_file(
-                name, constraint=is_constraint, environ=environ, read=read, parents=(*parents, path)
-            )
+        line = _parse_line(path, number, text, constraint)._replace(last=last, shown=shown)
+        nested = _included(line.given) if not line.requirement else None
+        if nested is None:
+            yield line
+            continue
+        name, is_constraint = nested
+        there, name_shown = (_join(place, name) for place in (path, shown))
+        yield line._replace(included=locate(there))
+        yield from read_requirement_file(
+            there,
+            constraint=is_constraint,
+            environ=environ,
+            read=read,
+            parents=(*parents, path),
+            shown=name_shown,
+        )
 
 
-def _decode(content: bytes) -> str:
+def is_remote(name: str) -> bool:
+    """Whether a file lies on another machine."""
+    return bool(_REMOTE.match(name))
+
+
+def _is_url(name: str) -> bool:
+    return name.lower().startswith(("http:", "https:", "file:"))
+
+
+def locate(path: str) -> str:
+    """Give a path as an absolute one; a URL of another machine stays what it is."""
+    if path.lower().startswith("file:"):
+        from urllib.parse import urlsplit
+
+        return url_to_path(urlsplit(path).path)
+    return path if is_remote(path) else os.path.abspath(path)
+
+
+def _join(place: str, name: str) -> str:
+    """Give the file that a file names, both as they are written."""
+    if _is_url(name):
+        return name
+    if is_remote(place):
+        from urllib.parse import urljoin
+
+        return urljoin(place, name)
+    return os.path.join(os.path.dirname(place), name)
+
+
+def decode(content: bytes) -> str:
     for mark, encoding in _BOMS:
         if content.startswith(mark):
             return content[len(mark) :].decode(encoding)
@@ -94,8 +136,11 @@ def _decode(content: bytes) -> str:
     return content.decode("utf-8")
 
 
-def _join_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Undo continuations. A comment ends one, even if a backslash ends the comment."""
+def _join_lines(lines: Iterable[str]) -> Iterator[tuple[int, int, str]]:
+    """Undo continuations; give the numbers of the first line and the last, and their text.
+
+    A comment ends one, even if a backslash ends the comment.
+    """
     parts: list[str] = []
     first = 0
     for number, line in enumerate(lines, 1):
@@ -105,10 +150,10 @@ def _join_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
             parts.append(line.strip("\\"))
             continue
         # The blank lets the comment be recognised behind what it is joined to.
-        yield first, "".join([*parts, " " + line if comment else line])
+        yield first, number, "".join([*parts, " " + line if comment else line])
         parts = []
     if parts:
-        yield first, "".join(parts)
+        yield first, number, "".join(parts)
 
 
 def _expand_variables(text: str, environ: Mapping[str, str]) -> str:

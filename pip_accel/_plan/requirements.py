@@ -1,7 +1,7 @@
 """What was asked for: one requirement as pip accepts it on its command line and in requirement files.
 
-That is a requirement by name or by ``name @ file:…`` (PEP 508), or a path or a ``file:`` URL alone: of a wheel, of an
-sdist, or of a directory that holds a project.
+That is a requirement by name or by ``name @ URL`` (PEP 508), or a path or a URL alone: of a wheel, of an sdist, of a
+directory that holds a project, or of a repository of version control.
 
 ``packaging`` takes 80 ms to import. Two expressions know the forms that nearly all requirements have, and no others:
 what they match, ``packaging`` accepts with the same meaning.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     #: in the order of first mention; a key given more than once has all its values, in their order
     ConfigSettings: TypeAlias = tuple[tuple[str, str | tuple[str, ...]], ...]
 
-__all__ = ["Root", "parse_requirement"]
+__all__ = ["Root", "parse_editable", "parse_requirement", "split_url"]
 
 
 class Root(NamedTuple):
@@ -38,12 +38,15 @@ class Root(NamedTuple):
     hashes: tuple[str, ...]  #: ``sha256:…``, as given by ``--hash``, in that order
     source: str  #: ``command line``, or the absolute path of a file and a line in it: ``/srv/requirements.txt:3``
     direct: str  #: absolute path of what was asked for by path or ``file:`` URL, else empty
-    kind: str  #: what is at ``direct``: ``wheel``, ``sdist`` or ``directory``; empty if that is empty
+    #: what is at ``direct``: ``wheel``, ``sdist`` or ``directory``; or at ``url``: ``archive`` or ``vcs``; else empty
+    kind: str
     text: str  #: as written
     #: what the build backend gets if this project has to be built. From the command line and pip's settings for
     #: requirements on the command line only; for those in a file from their own lines only; none for constraints.
     #: Dependencies get none, unless they are themselves asked for
     config_settings: ConfigSettings
+    url: str = ""  #: of what was asked for by a URL to elsewhere, with its fragment; may hold a password
+    editable: bool = False
 
 
 class _Wanted(NamedTuple):
@@ -54,6 +57,7 @@ class _Wanted(NamedTuple):
     specifier: str = ""
     direct: str = ""
     kind: str = ""
+    url: str = ""
 
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
@@ -79,6 +83,11 @@ _PLAIN_MARKER = rf"{_TERM}(?:[ \t]+(?:and|or)[ \t]+{_TERM})*"
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _ARCHIVE = re.compile(r".\.(?:zip|whl|tar\.bz2|tbz|tar\.gz|tgz|tar|tar\.xz|txz|tlz|tar\.lz|tar\.lzma)$", re.IGNORECASE)
+_SCHEME = re.compile(
+    r"(?:https?|git\+(?:https?|ssh|git|file)|hg\+(?:https?|ssh|file|static-http)|svn\+(?:https?|ssh|svn|file)"
+    r"|bzr\+(?:https?|ssh|sftp|ftp|lp|file))://"
+)
+_FRAGMENTS = frozenset(("egg", "subdirectory", "md5", "sha1", "sha224", "sha256", "sha384", "sha512"))
 _EXTRAS = re.compile(r"(.+)\[([^\]]+)\]")
 _EXTRA_NAMES = re.compile(rf"[ \t]*{_NAME}(?:[ \t]*,[ \t]*{_NAME})*[ \t]*")
 _WHEEL_VERSION = rf"{_RELEASE}{_SUFFIX}(?:\+[a-z0-9]+(?:\.[a-z0-9]+)*)?"
@@ -89,20 +98,53 @@ def parse_requirement(
 ) -> Root:
     """Understand a requirement as pip would; its rules for telling names, paths and URLs apart are not PEP 508's.
 
-    :raises Unsupported: it is not a requirement, or one by URL or version control.
+    :raises Unsupported: it is not a requirement, or one of a kind that only pip can serve.
     """
     looks_like_url = _URL.match(text.lstrip())
     words, _separator, marker = text.partition("; " if looks_like_url else ";")
     words, marker = words.strip(), marker.strip()
     _check_marker(marker, source)
     if looks_like_url:
-        wanted = _from_path(_path_of(words, source), "", source)
+        wanted = _from_url(words, source)
     elif (path := _find_path(words, source)) is not None:
         wanted = _from_path(*path, source)
     elif plain := _PLAIN.fullmatch(words):
         wanted = _Wanted(plain[1], tuple((plain[2] or "").split(",")), plain[3] or "")
     else:
         wanted = _parse_with_packaging(words, source)
+    return _make_root(wanted, marker, text, source, hashes, config_settings)
+
+
+def parse_editable(text: str, source: str, config_settings: ConfigSettings = ()) -> Root:
+    """Understand the value of ``-e`` as pip would.
+
+    :raises Unsupported: it is not one, or of a kind that only pip can serve.
+    """
+    marker = ""
+    stripped = _EXTRAS.fullmatch(text)
+    path, extras = (stripped[1].rstrip(), stripped[2]) if stripped else (text, "")
+    if os.path.isdir(path):
+        wanted = _from_path(os.path.abspath(path), extras, source)
+    elif text.startswith("file:"):
+        bare, fields = split_url(text)
+        if not fields.keys() <= {"egg"}:
+            raise Unsupported("an editable requirement ({source}) is a URL of an unknown kind", source=source)
+        wanted = _from_path(_path_of(bare, source), "", source)._replace(name=fields.get("egg", ""))
+    elif _URL.match(text):
+        wanted = _from_url(text, source)
+    else:
+        _words, _semicolon, marker = text.partition("; ")
+        marker = marker.strip()
+        _check_marker(marker, source)
+        wanted = _parse_with_packaging(text.partition("; ")[0].strip(), source)
+    if wanted.kind not in ("directory", "vcs") or (wanted.kind == "vcs" and not wanted.name):
+        raise Unsupported("an editable requirement ({source}) is no directory of a project", source=source)
+    return _make_root(wanted, marker, text, source, (), config_settings)._replace(editable=True)
+
+
+def _make_root(
+    wanted: _Wanted, marker: str, text: str, source: str, hashes: tuple[str, ...], config_settings: ConfigSettings
+) -> Root:
     return Root(
         name=canonical_name(wanted.name),
         extras=tuple(sorted({canonical_name(extra.strip()) for extra in wanted.extras} - {""})),
@@ -114,7 +156,46 @@ def parse_requirement(
         kind=wanted.kind,
         text=text,
         config_settings=config_settings,
+        url=wanted.url,
     )
+
+
+def split_url(url: str) -> tuple[str, dict[str, str]]:
+    """Give a URL without its fragment, and the fields of that: ``egg``, ``subdirectory`` and hashes."""
+    from urllib.parse import unquote
+
+    bare, _sharp, fragment = url.partition("#")
+    fields = (field.partition("=") for field in fragment.split("&") if field)
+    return bare, {name: unquote(value) for name, _equals, value in fields}
+
+
+def _from_url(url: str, source: str) -> _Wanted:
+    """What pip takes a URL alone for."""
+    if url.startswith("file:"):
+        return _from_path(_path_of(url, source), "", source)
+    bare, fields = split_url(url)
+    egg = fields.get("egg", "")
+    if not _SCHEME.match(url) or not fields.keys() <= _FRAGMENTS or (egg and not re.fullmatch(_NAME, egg)):
+        raise Unsupported("a requirement ({source}) is a URL of an unknown kind", source=source)
+    if not url.startswith("http"):
+        return _Wanted(egg, kind="vcs", url=url)
+    if "subdirectory" in fields:
+        raise Unsupported("a requirement ({source}) is a directory in a remote archive", source=source)
+    wheel = _wheel_at(bare)
+    if wheel is not None:
+        return _Wanted(*wheel, kind="archive", url=url)
+    return _Wanted(egg, kind="archive", url=url)
+
+
+def _wheel_at(url: str) -> tuple[str, tuple[str, ...], str] | None:
+    """Name, extras and specifier of the wheel at a URL, if it is one."""
+    from urllib.parse import unquote
+
+    filename = unquote(url.partition("?")[0].rpartition("/")[2])
+    wheel = split_wheel_name(filename) if filename.endswith(".whl") else None
+    if wheel is None or not re.fullmatch(_WHEEL_VERSION, wheel.version):
+        return None
+    return wheel.name, (), f"=={wheel.version}"
 
 
 def _check_marker(marker: str, source: str) -> None:
@@ -201,7 +282,7 @@ def _parse_with_packaging(words: str, source: str) -> _Wanted:
     name, extras = requirement.name, tuple(requirement.extras)
     if not requirement.url:
         return _Wanted(name, extras, str(requirement.specifier))
-    found = _from_path(_path_of(requirement.url, source), "", source)
-    if found.kind == "wheel" and found.name != canonical_name(name):
+    found = _from_url(requirement.url, source)
+    if found.specifier and found.name != canonical_name(name):
         raise Unsupported("a requirement ({source}) and its wheel have different names", source=source)
-    return _Wanted(name, extras, direct=found.direct, kind=found.kind)
+    return _Wanted(name, extras, direct=found.direct, kind=found.kind, url=found.url)

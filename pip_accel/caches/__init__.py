@@ -56,11 +56,19 @@ class AbstractCacheBackend(metaclass=CacheBackendMeta):
 class CacheManager:
     """All cache backends as one. A backend that raises is off for the rest of the run, and is reported once.
 
+    :param alone: use the local backend only, whatever others there are.
     :param on_failure: is told of a backend that failed, with the error; not of one that is not set up.
     """
 
-    def __init__(self, config: Config, *, on_failure: Callable[[str, Exception], None] | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        on_failure: Callable[[str, Exception], None] | None = None,
+        alone: bool = False,
+    ) -> None:
         self.config = config
+        self._alone = alone
         self._on_failure = on_failure
         self._backends: list[AbstractCacheBackend] | None = None
         self._changing = threading.RLock()
@@ -74,6 +82,8 @@ class CacheManager:
                 self._load_entry_points()
                 self._backends = []
                 for backend_class in sorted(_registered, key=lambda each: each.PRIORITY):
+                    if self._alone and backend_class.__name__ != "LocalCacheBackend":
+                        continue
                     try:
                         self._backends.append(backend_class(self.config))
                     except Exception as error:  # a third party's constructor may raise anything

@@ -130,6 +130,8 @@ def make_target(prefix: str, *, python: str = "") -> Target:
         path=(lib,),
         virtual=True,
         externally_managed="",
+        place=prefix,
+        scripts=scheme.scripts,
     )
 
 

@@ -10,8 +10,18 @@ import sys
 
 def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: object = None) -> str:
     """Give the ``.dist-info`` directory of the source tree that is the current directory."""
+    return _ask(metadata_directory, "")
+
+
+def prepare_metadata_for_build_editable(metadata_directory: str, config_settings: object = None) -> str:
+    """Give the same for an installation that points to the source tree."""
+    return _ask(metadata_directory, "editable")
+
+
+def _ask(metadata_directory: str, kind: str) -> str:
     order = json.loads(os.environ["PIP_ACCEL_PREPARE"])
-    question = {"pass": order["pass"], "source": os.getcwd(), "directory": os.path.abspath(metadata_directory)}
+    directory = os.path.abspath(metadata_directory)
+    question = {"pass": order["pass"], "source": os.getcwd(), "directory": directory, "kind": kind}
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(order["socket"])
         with connection.makefile("rw", encoding="utf-8") as stream:
@@ -26,3 +36,6 @@ def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: o
 def build_wheel(wheel_directory: str, config_settings: object = None, metadata_directory: str | None = None) -> str:
     """Never asked for while pip plans."""
     raise NotImplementedError("pip-accel builds by itself")
+
+
+build_editable = build_wheel

@@ -1,0 +1,243 @@
+"""What is asked for by URL, and editables: fetched, checked out and described before pip plans with stand-ins for them.
+
+An archive at a URL is fetched once where its hash is given, or where its file name has a version; a commit once where
+it is named in full. All else at URLs may change from run to run, and pip is sent to look.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from pip_accel._index import name_and_version
+from pip_accel._metadata import all_headers, read_headers
+from pip_accel._names import canonical_name
+from pip_accel._plan.pip import check_out, download
+from pip_accel._plan.question import build_environ
+from pip_accel._plan.requirements import Root, split_url
+from pip_accel._plan.stand_ins import StandIn, write_stub
+from pip_accel._text import path_to_url
+from pip_accel._values import Archive, Pin
+from pip_accel.exceptions import NothingFound, Unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pip_accel._engine import Engine
+    from pip_accel._plan.arguments import Request
+
+__all__ = ["Directs"]
+
+_COMMIT = re.compile(r"@[0-9a-f]{40}$")
+_ENDINGS = (".tar.gz", ".tar.bz2", ".tar.xz", ".zip", ".tgz", ".tar")
+#: User and password in a URL. pip keeps them where they are names of variables (PEP 610).
+_SECRETS = re.compile(r"(?<=:)//(?!\$\{[\w-]+\}(?::\$\{[\w-]+\})?@)[^/@]*@")
+
+
+class Directs:
+    """Gives the stand-ins of a request.
+
+    :param say: is told what a user should know.
+    """
+
+    def __init__(self, engine: Engine, request: Request, say: Callable[[str], None]) -> None:
+        self._engine = engine
+        self._request = request
+        self._say = say
+        self._environ = build_environ(request, engine.resources.environ)
+        self.online = False  #: whether anything was asked for at a URL
+
+    def find(self, root: Root) -> StandIn:
+        """Give the stand-in of a requirement by URL, or of an editable.
+
+        :raises PipFailed: it cannot be had; pip's words are in the context.
+        :raises Unsupported: only pip can serve it.
+        """
+        if root.url and not root.name and root.config_settings:
+            raise Unsupported("settings for the build of {url}, whose name is not known", url=root.url)
+        if root.editable:
+            return self._editable(root)
+        known = self._recall(root)
+        if known is None:
+            if self._engine.resources.config.offline:
+                raise NothingFound(
+                    "The local index does not have what lies at {url}, and offline = yes forbids to ask there",
+                    url=_without_secrets(split_url(root.url)[0]),
+                    status=1,
+                )
+            self.online = True
+            known = self._check_out(root) if root.kind == "vcs" else self._fetch(root)
+        name, metadata, archive, direct = known
+        if root.name and root.name != name:
+            raise Unsupported("{url} has another name: {name}", url=root.url, name=name)
+        stub = write_stub(metadata, self._engine.resources.directory("stand-in"))
+        return StandIn(name, stub, archive, direct, False)
+
+    # What was there before
+
+    def _recall(self, root: Root) -> tuple[str, bytes, Archive, Mapping[str, Any]] | None:
+        """Give what an earlier run found, if that still holds."""
+        resources = self._engine.resources
+        kept = resources.index.look_at(root.url)
+        if kept is None:
+            return None
+        archive = resources.index.locate(kept["sha256"], kept["filename"])
+        metadata = resources.index.metadata(archive)
+        if metadata is None or not self._lasts(root, kept):
+            return None
+        if root.kind == "vcs":
+            if self._engine.builder.find(Pin(kept["name"], kept["version"], archive, True, "")) is None:
+                return None
+        elif not os.path.exists(archive.path):
+            return None
+        resources.index.touch(archive)
+        return canonical_name(kept["name"]), metadata, archive, kept["direct"]
+
+    def _lasts(self, root: Root, kept: Mapping[str, Any]) -> bool:
+        config = self._engine.resources.config
+        if config.offline:
+            return True
+        bare, fields = split_url(root.url)
+        if root.kind == "vcs":
+            return _COMMIT.search(bare) is not None
+        if f"sha256:{kept['sha256']}" in root.hashes or fields.get("sha256") == kept["sha256"]:
+            return True
+        old = config.index_max_age is not None and time.time() - kept["time"] > config.index_max_age
+        filename = bare.partition("?")[0].rpartition("/")[2]
+        return name_and_version(filename) is not None and not (old or self._request.upgrade or root.hashes)
+
+    def _keep(
+        self, root: Root, metadata: bytes, archive: Archive, direct: Mapping[str, Any]
+    ) -> tuple[str, bytes, Archive, Mapping[str, Any]]:
+        name, version = (all_headers(metadata).get(each, [""])[0] for each in ("name", "version"))
+        value = {
+            "name": name,
+            "version": version,
+            "filename": archive.filename,
+            "sha256": archive.sha256,
+            "time": time.time(),
+            "direct": direct,
+        }
+        self._engine.resources.index.keep_url(root.url, value)
+        return canonical_name(name), metadata, archive, direct
+
+    # What is there now
+
+    def _fetch(self, root: Root) -> tuple[str, bytes, Archive, Mapping[str, Any]]:
+        """Fetch an archive."""
+        resources = self._engine.resources
+        with self._engine.preparing(self._environ) as (environ, sources):
+            downloads = download(
+                resources.python,
+                ["--no-deps", "--no-index", root.url],
+                environ=environ,
+                work=resources.directory("url"),
+                passes=resources.config.max_retries,
+                on_retry=lambda reason: self._say(f"pip failed and will be asked again: {reason}"),
+                keep_log=self._request.log,
+            )
+            if len(downloads.files) != 1:
+                raise Unsupported("pip fetched {count} files from {url}", count=len(downloads.files), url=root.url)
+            path = downloads.files[0]
+            if path.endswith(".whl"):
+                from pip_accel._archives import wheel_metadata
+
+                archive = resources.index.add(path)
+                metadata = wheel_metadata(archive.path)
+            else:
+                answer = sources.sole()
+                if answer is None:
+                    raise Unsupported("pip did not prepare what lies at {url}", url=root.url)
+                metadata = answer[0]
+                archive = resources.index.add(_rename(path, metadata))
+                self._engine.keep_tree(archive, answer[1])
+            resources.index.set_metadata(archive, metadata)
+        if root.hashes and not _has_hash(archive, root.hashes):
+            raise Unsupported("what lies at {url} has none of the hashes that are asked for", url=root.url)
+        return self._keep(root, metadata, archive, _archive_info(root, archive))
+
+    def _check_out(self, root: Root) -> tuple[str, bytes, Archive, Mapping[str, Any]]:
+        """Have pip check out what version control has."""
+        resources = self._engine.resources
+        with self._engine.preparing(self._environ) as (environ, sources):
+            sources.expect_repository()
+            work = resources.directory("url")
+            direct = check_out(resources.python, [root.url], environ=environ, work=work)["download_info"]
+            answer = sources.sole()
+            if answer is None:
+                raise Unsupported("pip did not prepare what lies at {url}", url=root.url)
+        metadata, prepared = answer
+        what = [direct["url"], direct["vcs_info"]["commit_id"], direct.get("subdirectory", "")]
+        digest = hashlib.sha256("\n".join(what).encode()).hexdigest()
+        archive = resources.index.locate(digest, _filename(metadata, ".tar.gz"))
+        self._engine.keep_tree(archive, prepared)
+        resources.index.set_metadata(archive, metadata)
+        return self._keep(root, metadata, archive, direct)
+
+    def _editable(self, root: Root) -> StandIn:
+        resources, path = self._engine.resources, root.direct
+        if root.url:
+            if resources.config.offline:
+                raise NothingFound("{url} cannot be checked out with offline = yes", url=root.url, status=1)
+            source = self._request.options.get("src_dir")
+            self.online = True
+            with self._engine.preparing(self._environ) as (environ, _sources):
+                words = [*(["--src", source] if source else []), "--editable", root.url]
+                item = check_out(resources.python, words, environ=environ, work=resources.directory("url"))
+            path = _path_of(item["download_info"]["url"])
+        metadata = self._engine.describe_editable(path, root.name)
+        direct = {"dir_info": {"editable": True}, "url": path_to_url(path)}
+        name = canonical_name(read_headers(metadata).get("name", ""))
+        return StandIn(name, path, Archive(path, os.path.basename(path), ""), direct, True)
+
+
+def _path_of(url: str) -> str:
+    from urllib.parse import urlsplit
+
+    from pip_accel._text import url_to_path
+
+    return url_to_path(urlsplit(url).path)
+
+
+def _without_secrets(url: str) -> str:
+    return _SECRETS.sub("//", url, 1)
+
+
+def _archive_info(root: Root, archive: Archive) -> dict[str, Any]:
+    """Give the contents of ``direct_url.json`` for an archive, as pip writes it: with the hash that the user gave."""
+    bare, fields = split_url(root.url)
+    given = {name: value for name, value in fields.items() if name not in ("egg", "subdirectory")}
+    name, value = next(iter(given.items()), ("sha256", archive.sha256))
+    return {
+        "url": _without_secrets(bare),
+        "archive_info": {"hashes": {name: value}, "hash": f"{name}={value}"},
+    }
+
+
+def _has_hash(archive: Archive, hashes: tuple[str, ...]) -> bool:
+    for each in hashes:
+        name, _colon, wanted = each.partition(":")
+        with open(archive.path, "rb") as stream:
+            if hashlib.new(name, stream.read()).hexdigest() == wanted:
+                return True
+    return False
+
+
+def _filename(metadata: bytes, ending: str) -> str:
+    headers = read_headers(metadata)
+    return f"{re.sub('[-_.]+', '_', headers.get('name', '')).lower()}-{headers.get('version', '')}{ending}"
+
+
+def _rename(path: str, metadata: bytes) -> str:
+    """Give an sdist the name of its distribution: URLs end in all ways."""
+    ending = next((each for each in _ENDINGS if path.lower().endswith(each)), None)
+    if ending is None:
+        raise Unsupported("{path} is an archive of an unknown kind", path=os.path.basename(path))
+    renamed = os.path.join(os.path.dirname(path), _filename(metadata, ending))
+    os.rename(path, renamed)
+    return renamed

@@ -1,0 +1,155 @@
+"""pip's own lines, as pip would print them now: the closing ones on standard output, its warnings on standard error.
+
+A log that pip was told to write gets all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pip_accel._accelerator import Outcome
+    from pip_accel._messages import Messages
+    from pip_accel._plan.arguments import Request
+    from pip_accel._plan.planning import Plan
+    from pip_accel._values import Change, Installed, Target
+
+__all__ = ["Printer"]
+
+_DEFAULTED = "Defaulting to user installation because normal site-packages is not writeable"
+_IN_THE_WAY = "Target directory {} already exists. Specify --upgrade to force replacement."
+_LINK_IN_THE_WAY = (
+    "Target directory {} already exists and is a link. pip will not automatically replace links, "
+    "please remove if replacement is desired."
+)
+
+
+class Printer:
+    """Prints what pip prints, step by step.
+
+    :param path: value of ``$PATH``.
+    :param messages: prints our own messages; it may show a line that has to go meanwhile.
+    """
+
+    def __init__(self, request: Request, target: Target, path: str, messages: Messages) -> None:
+        self._request = request
+        self._target = target
+        self._path = path
+        self._messages = messages
+        self._conflicts: list[str] = []  #: lines of pip's error about them
+        self.announced = False  #: whether the environment is about to change
+
+    def announce(self, plan: Plan, changes: tuple[Change, ...]) -> None:
+        """Print what pip prints before it installs."""
+        lines = [_DEFAULTED] if self._target.defaulted else []
+        lines += [line for line in plan.output.splitlines() if line.startswith("Requirement already satisfied:")]
+        if changes:
+            lines.append("Installing collected packages: " + ", ".join(change.tree.name for change in changes))
+        warnings = ("WARNING:", "Reason for being yanked:")
+        self._warn([line for line in plan.errors.splitlines() if line.startswith(warnings)])
+        request = self._request
+        if request.report:
+            self._write_report(plan.report)
+        if not request.dry_run and not request.no_deps and request.warn_conflicts:
+            from pip_accel._resources import host_pip_version
+            from pip_accel._warnings import find_conflicts
+
+            self._conflicts = find_conflicts(
+                self._target, changes, pip=host_pip_version(), on_broken=lambda text: self._warn([f"WARNING: {text}"])
+            )
+        self._print(lines)
+        if request.dry_run and plan.pins:
+            items = sorted((pin.name, pin.version) for pin in plan.pins)
+            self._print(["Would install " + " ".join(f"{name}-{version}" for name, version in items)])
+        self.announced = True
+
+    def replaced(self, change: Change) -> None:
+        """Print what pip prints when it takes a version out."""
+        if change.replaces is not None:
+            old = " ".join(_name_and_version(change.replaces))
+            self._print(
+                [
+                    f"  Attempting uninstall: {change.tree.name}",
+                    f"    Found existing installation: {old}",
+                    f"    Uninstalling {old.replace(' ', '-')}:",
+                    f"      Successfully uninstalled {old.replace(' ', '-')}",
+                ]
+            )
+
+    def finish(self, outcome: Outcome) -> None:
+        """Print what pip prints when all is done."""
+        request = self._request
+        if request.dry_run:
+            return
+        from pip_accel._warnings import root_warning, scripts_off_path
+
+        if request.warn_script_location and not (request.destination.target or request.destination.prefix):
+            for text in scripts_off_path(outcome.changes, self._target, self._path, pip=outcome.pip):
+                self._warn([f"  {line}" for line in f"WARNING: {text}".splitlines()])
+        if self._conflicts:
+            self._alarm([f"ERROR: {self._conflicts[0]}", *self._conflicts[1:]])
+        if outcome.changes:
+            items = sorted((change.tree.name, change.tree.version) for change in outcome.changes)
+            self._print(["Successfully installed " + " ".join(f"{name}-{version}" for name, version in items)])
+        for path in outcome.kept:
+            text = _LINK_IN_THE_WAY if os.path.islink(path) else _IN_THE_WAY
+            self._warn([f"WARNING: {text.format(path)}"])
+        warning = root_warning(self._target) if request.root_user_action == "warn" else None
+        if warning is not None:
+            self._warn([f"WARNING: {warning}"])
+
+    def _write_report(self, report: Mapping[str, object]) -> None:
+        import json
+
+        text = json.dumps(report, indent=2, ensure_ascii=False)
+        if self._request.report == "-":
+            with self._messages.alone():
+                print(text, flush=True)
+            return
+        with open(self._request.report, "w", encoding="utf-8") as stream:
+            stream.write(text)
+
+    def _print(self, lines: Sequence[str]) -> None:
+        self._log(lines)
+        if self._request.verbosity >= 0:
+            with self._messages.alone():
+                for line in lines:
+                    print(line)
+                sys.stdout.flush()
+
+    def _warn(self, lines: Sequence[str]) -> None:
+        """Print lines of warnings, which ``-q`` leaves and ``-qq`` hides."""
+        if self._request.verbosity >= -1:
+            self._alarm(lines)
+        else:
+            self._log(lines)
+
+    def _alarm(self, lines: Sequence[str]) -> None:
+        self._log(lines)
+        with self._messages.alone():
+            for line in lines:
+                print(line, file=sys.stderr)
+
+    def _log(self, lines: Sequence[str]) -> None:
+        """Add lines to the log that pip was told to write, in pip's own form."""
+        if self._request.log and lines:
+            moment = time.time()
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(moment)) + f",{int(moment % 1 * 1000):03}"
+            with open(self._request.log, "a", encoding="utf-8") as stream:
+                stream.writelines(f"{stamp} {line}\n" for line in lines)
+
+
+def _name_and_version(installed: Installed) -> tuple[str, str]:
+    """Give name and version as the metadata of an installed distribution spells them."""
+    from pip_accel._metadata import read_headers
+
+    try:
+        with open(os.path.join(installed.metadata, "METADATA"), "rb") as stream:
+            headers = read_headers(stream.read())
+    except OSError:
+        headers = {}
+    return headers.get("name", installed.name), headers.get("version", installed.version)
