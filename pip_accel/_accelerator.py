@@ -281,7 +281,9 @@ def _brace(plan: Plan) -> None:
 
     :raises Unsupported: pip-accel would not work with the pip that the plan brings.
     """
-    from pip_accel import _eviction, _progress, _warnings  # noqa: F401  (when they are needed, they may be replaced)
+    import packaging.version  # noqa: F401  (when these are needed, they may be replaced)
+
+    from pip_accel import _eviction, _progress, _warnings  # noqa: F401
     from pip_accel._names import canonical_name
     from pip_accel._resources import is_older
 

@@ -232,6 +232,23 @@ class LocalIndex:
             return os.path.join(self.passing, digest + ".json")
         return os.path.join(self.root, "trees", digest[:2], digest, self.tag + self.variant(project) + ".json")
 
+    # Answers
+
+    def _answer_path(self, roots: str) -> str:
+        return os.path.join(self.root, "answers", roots[:2], roots + ".json")
+
+    def answer_to(self, roots: str) -> tuple[dict[str, str], float]:
+        """Give the answer that a whole request got for an empty environment: versions by name, and when that was.
+
+        :param roots: digest of the request; both names and versions are canonical.
+        """
+        found = _read_object(self._answer_path(roots), answer=dict, time=float)
+        return (found["answer"], found["time"]) if found is not None else ({}, 0)
+
+    def keep_answer(self, roots: str, answer: Mapping[str, str], time: float) -> None:
+        """Keep such an answer."""
+        _fs.write_file(self._answer_path(roots), json.dumps({"answer": answer, "time": time}))
+
     # What lies at URLs
 
     def _origin_path(self, url: str) -> str:

@@ -6,6 +6,7 @@ A log that pip was told to write gets all of them.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -93,7 +94,8 @@ class Printer:
         if self._conflicts:
             self._alarm([f"ERROR: {self._conflicts[0]}", *self._conflicts[1:]])
         if outcome.changes:
-            items = sorted((change.tree.name, change.tree.version) for change in outcome.changes)
+            # pip reads back what it has installed, and prints versions in their normal form.
+            items = sorted((change.tree.name, _normal(change.tree.version)) for change in outcome.changes)
             self._print(["Successfully installed " + " ".join(f"{name}-{version}" for name, version in items)])
         for path in outcome.kept:
             text = _LINK_IN_THE_WAY if os.path.islink(path) else _IN_THE_WAY
@@ -141,6 +143,17 @@ class Printer:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(moment)) + f",{int(moment % 1 * 1000):03}"
             with open(self._request.log, "a", encoding="utf-8") as stream:
                 stream.writelines(f"{stamp} {line}\n" for line in lines)
+
+
+def _normal(version: str) -> str:
+    if re.fullmatch(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))*", version):
+        return version
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return str(Version(version))
+    except InvalidVersion:
+        return version
 
 
 def _name_and_version(installed: Installed) -> tuple[str, str]:

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 __all__ = [
+    "Bounds",
     "Demand",
     "Metadata",
     "applies",
-    "collect_clauses",
+    "collect_bounds",
+    "is_certain",
     "is_pinned",
     "names_by_url",
     "newest_winner",
@@ -61,7 +63,19 @@ class Metadata(NamedTuple):
     requires: Sequence[str]  #: values of ``Requires-Dist``
 
 
-def collect_clauses(
+class Bounds(NamedTuple):
+    """The version clauses that bound a project.
+
+    pip chooses while it does not know all of them: those of the user's own requirements it knows from the start, those
+    of a distribution only once it has chosen that. So a choice is certain if it is the best under each of the *least*
+    sets of clauses that pip may have known by then. What it learns later can only make it turn the choice down.
+    """
+
+    all: frozenset[str]
+    least: tuple[frozenset[str], ...]  #: the user's own requirements together; if there are none, those of each other
+
+
+def collect_bounds(
     roots: Iterable[Demand],
     constraints: Iterable[Demand],
     chosen: Mapping[str, Metadata],
@@ -69,7 +83,7 @@ def collect_clauses(
     *,
     dependencies: bool = True,
     with_missing: bool = False,
-) -> dict[str, frozenset[str]]:
+) -> dict[str, Bounds]:
     """Give the version clauses that bound each chosen project, by canonical name.
 
     :param chosen: the distributions of an answer, by canonical name.
@@ -77,13 +91,14 @@ def collect_clauses(
     :param with_missing: also give those of projects that are required but not chosen.
     :param dependencies: whether requirements of the chosen distributions count (not with ``--no-deps``).
     """
-    clauses: dict[str, set[str]] = {name: set() for name in chosen}
+    clauses: dict[str, dict[str, set[str]]] = {name: {} for name in chosen}
     seen: set[tuple[str, frozenset[str]]] = set()
-    waiting = [root for root in roots if applies(root.marker, markers)]
+    waiting = [("", root) for root in roots if applies(root.marker, markers)]
     while waiting:
-        demand = waiting.pop()
+        parent, demand = waiting.pop()
         if demand.name in clauses or with_missing:
-            clauses.setdefault(demand.name, set()).update(_split(demand.specifier))
+            own = clauses.setdefault(demand.name, {})
+            own.setdefault(parent, set()).update(_split(demand.specifier))
         if not dependencies or demand.name not in chosen or (demand.name, demand.extras) in seen:
             continue
         seen.add((demand.name, demand.extras))
@@ -98,11 +113,24 @@ def collect_clauses(
             ):
                 continue
             extras = frozenset(canonical_name(extra) for extra in requirement.extras)
-            waiting.append(Demand(canonical_name(requirement.name), extras, str(requirement.specifier), ""))
+            found = Demand(canonical_name(requirement.name), extras, str(requirement.specifier), "")
+            waiting.append((demand.name, found))
+    limits: dict[str, set[str]] = {}
     for constraint in constraints:
         if constraint.name in clauses and applies(constraint.marker, markers):
-            clauses[constraint.name] |= _split(constraint.specifier)
-    return {name: frozenset(found) for name, found in clauses.items()}
+            limits.setdefault(constraint.name, set()).update(_split(constraint.specifier))
+    return {name: _bounds(found, limits.get(name, set())) for name, found in clauses.items()}
+
+
+def _bounds(by_parent: Mapping[str, set[str]], limits: set[str]) -> Bounds:
+    """Put together what bounds a project.
+
+    :param by_parent: clauses by what requires it, the user by an empty name.
+    """
+    least = [by_parent[""]] if "" in by_parent else list(by_parent.values())
+    return Bounds(
+        frozenset(limits.union(*by_parent.values())), tuple(frozenset(limits | each) for each in least or [set()])
+    )
 
 
 def names_by_url(chosen: Mapping[str, Metadata]) -> set[str]:
@@ -177,6 +205,18 @@ def pinned_versions(demands: Iterable[Demand]) -> dict[str, str]:
         for clause in _split(demand.specifier)
         if clause.startswith("==") and not clause.startswith("===") and not clause.endswith(".*")
     }
+
+
+def is_certain(version: str, bounds: Bounds, known: Collection[Known], roots: str = "") -> bool:
+    """Whether pip takes a version, whichever of the requirements on the project it meets first.
+
+    :param known: what the view learned of the project.
+    :param roots: digest of the whole request, where it is answered as for an empty environment.
+    """
+    general = [each for each in known if not each.roots]
+    if all(is_pinned(version, each, known, roots) or vouching(version, each, general, "") for each in bounds.least):
+        return True
+    return bool(roots) and vouching(version, bounds.all, [each for each in known if each.roots], roots) is not None
 
 
 def vouching(version: str, clauses: frozenset[str], known: Iterable[Known], roots: str) -> Known | None:

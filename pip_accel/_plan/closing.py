@@ -14,12 +14,13 @@ from pip_accel._index import name_and_version
 from pip_accel._metadata import all_headers
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._plan.clauses import (
+    Bounds,
     Metadata,
     applies,
-    collect_clauses,
+    collect_bounds,
+    is_certain,
     is_pinned,
     names_by_url,
-    newest_winner,
     parse_requirement,
     satisfies,
 )
@@ -38,7 +39,7 @@ __all__ = ["plan_from_pins", "plan_from_winners"]
 
 class _Choice(NamedTuple):
     archive: Archive
-    clauses: frozenset[str]  #: under which it was chosen
+    bounds: Bounds  #: under which it was chosen
     item: Item
 
     @property
@@ -87,7 +88,7 @@ def _close(resources: Resources, question: Question, *, pinned: bool) -> dict[st
     roots = roots_digest(question)
     choices: dict[str, _Choice] = {}
     while True:
-        clauses = collect_clauses(
+        bounds = collect_bounds(
             question.roots,
             question.constraints,
             {name: choice.metadata for name, choice in choices.items()},
@@ -95,43 +96,45 @@ def _close(resources: Resources, question: Question, *, pinned: bool) -> dict[st
             dependencies=question.dependencies,
             with_missing=True,
         )
-        missing = [name for name in clauses if name not in choices]
+        missing = [name for name in bounds if name not in choices]
         for name in missing:
-            archive = _choose(resources, question, name, clauses[name], roots, pinned)
+            archive = _choose(resources, question, name, bounds[name], roots, pinned)
             item = None if archive is None else _read(resources, archive, name)
             if archive is None or item is None:
                 return None
-            choices[name] = _Choice(archive, clauses[name], item)
+            choices[name] = _Choice(archive, bounds[name], item)
         if not missing:
             break
     # Later requirements may have narrowed an earlier choice.
     for name, choice in choices.items():
-        narrowed = clauses[name] != choice.clauses
-        if narrowed and _choose(resources, question, name, clauses[name], roots, pinned) != choice.archive:
+        changed = bounds[name] != choice.bounds
+        if changed and _choose(resources, question, name, bounds[name], roots, pinned) != choice.archive:
             return None
     return None if names_by_url({name: choice.metadata for name, choice in choices.items()}) else choices
 
 
 def _choose(
-    resources: Resources, question: Question, name: str, clauses: frozenset[str], roots: str, pinned: bool
+    resources: Resources, question: Question, name: str, bounds: Bounds, roots: str, pinned: bool
 ) -> Archive | None:
-    """Give the one archive that wins under these clauses, if that is known.
+    """Give the one archive that wins under these bounds, if that is known.
 
     :param roots: digest of the whole request.
     """
-    if any(clause.startswith("===") for clause in clauses):  # that is about the spelling
+    if any(clause.startswith("===") for clause in bounds.all):  # that is about the spelling
         return None
     archives, known = resources.index.look(question.view.key(name), name)
-    winner = None if pinned else newest_winner(clauses, known, roots)
     fitting = []
     for archive in archives:
         split = name_and_version(archive.filename, name)
         if split is None:
             continue
         version, (public, local, _) = canonical_version(split[1]), split[1].partition("+")
-        fits = is_pinned(version, clauses, known, roots) or (winner is not None and winner.version == version)
+        if pinned:
+            fits = all(is_pinned(version, each, known, roots) for each in bounds.least)
+        else:
+            fits = is_certain(version, bounds, known, roots)
         # One with a local part fits a version without, too, and is preferred.
-        if (fits and satisfies(split[1], clauses)) or (local and is_pinned(public, clauses)):
+        if (fits and satisfies(split[1], bounds.all)) or (local and is_pinned(public, bounds.all)):
             fitting.append(archive)
     return fitting[0] if len(fitting) == 1 else None
 

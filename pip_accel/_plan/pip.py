@@ -89,6 +89,7 @@ class Report(NamedTuple):
     output: str  #: what pip said on standard output meanwhile
     errors: str
     raw: Mapping[str, Any] = {}  #: the report as pip wrote it
+    backtracked: bool = False  #: whether it had to turn a candidate down
 
 
 class Downloads(NamedTuple):
@@ -118,7 +119,7 @@ def resolve_locally(
     page: str,
     environ: Mapping[str, str],
     work: str,
-    log: str = "",
+    keep_log: str = "",
 ) -> Report | Completed:
     """Let pip plan an installation from a page of links, without any network.
 
@@ -126,12 +127,13 @@ def resolve_locally(
     :param page: path of the page.
     :param environ: for pip; settings that would lead it elsewhere are taken out here.
     :param work: a directory for what it writes.
-    :param log: path of a file that gets pip's log, too.
+    :param keep_log: path of a file that gets pip's log, too.
     :returns: its answer, or how it failed.
     """
-    report = os.path.join(work, "report.json")
-    if os.path.exists(report):  # of an earlier pass; pip may leave none when there is nothing to install
-        os.unlink(report)
+    report, log = (os.path.join(work, name) for name in ("report.json", "log"))
+    for path in (report, log):
+        if os.path.exists(path):  # of an earlier pass; pip may leave none when there is nothing to install
+            os.unlink(path)
     # In the environment this takes the place of find-links there and in configuration files. --no-index alone does not
     # keep pip off the network: links in requirement files remain.
     settings = {
@@ -145,10 +147,12 @@ def resolve_locally(
     for name in ("NO_PROXY", "no_proxy", "PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL"):
         settings.pop(name, None)
     own = ["--dry-run", "--report", report, "--no-index", "--no-build-isolation"]
-    own += ["--proxy", _DEAD_PROXY, "--retries", "0", *(["--log", log] if log else [])]
+    own += ["--proxy", _DEAD_PROXY, "--retries", "0", "--log", log]
     # Of options that are given twice the last one counts; behind "--" there are none.
     words = [*own, *words] if "--" in words else [*words, *own]
     answer = run([*pip_command(python), "install", *words], env=settings)
+    if keep_log:
+        _append(log, keep_log)
     if answer.status != 0:
         return answer
     try:
@@ -156,7 +160,8 @@ def resolve_locally(
             value = json.load(stream)
     except FileNotFoundError:  # nothing to install, in some releases
         value = {"version": "1", "install": []}
-    return Report(tuple(_item(each) for each in value["install"]), answer.output, answer.errors, value)
+    items = tuple(_item(each) for each in value["install"])
+    return Report(items, answer.output, answer.errors, value, _backtracked(log))
 
 
 def _item(value: Mapping[str, Any]) -> Item:

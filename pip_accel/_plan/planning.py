@@ -11,7 +11,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -19,12 +19,15 @@ from pip_accel._index import Known, name_and_version
 from pip_accel._metadata import all_headers
 from pip_accel._names import canonical_name, canonical_version, leading_name
 from pip_accel._plan.clauses import (
+    Bounds,
     Demand,
     Metadata,
     applies,
-    collect_clauses,
+    collect_bounds,
+    is_certain,
     is_pinned,
     names_by_url,
+    newest_winner,
     required_names,
     satisfies,
     vouching,
@@ -34,8 +37,8 @@ from pip_accel._plan.pip import Report, download, last_error, resolve_locally
 from pip_accel._plan.question import Direct, Question, roots_digest
 from pip_accel._plan.stand_ins import lead_back
 from pip_accel._text import path_to_url, url_to_path
-from pip_accel._values import Archive, Pin
-from pip_accel.exceptions import NothingFound, Unsupported
+from pip_accel._values import Archive, Installed, Pin
+from pip_accel.exceptions import NothingFound, PipFailed, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +48,14 @@ __all__ = ["Plan", "fetch", "make_plan", "parse_metadata"]
 
 
 #: pip's line about a file that it looks at, and the distribution that requires it.
-_PARENT = re.compile(r"Processing .*?(?P<file>[^/\\]+) \(from (?P<parent>[A-Za-z0-9._-]+?)(?:[^A-Za-z0-9._-].*)?\)$")
+_PARENT = re.compile(
+    r"Processing .*?(?P<file>[^/\\]+) \(from (?P<parent>[A-Za-z0-9](?:[A-Za-z0-9._-]*?[A-Za-z0-9])?)"
+    r"(?:->.*|[^A-Za-z0-9._-].*)?\)$"
+)
+
+
+#: Signs in what pip says that it found no solution for an empty environment.
+_UNSOLVED = ("No matching distribution found", "ResolutionImpossible", "Could not find a version")
 
 
 class Sources(Protocol):
@@ -99,15 +109,23 @@ def make_plan(
             return plan
     if config.offline:
         return _from_anything(pass_, say)
-    arrived, lasting = _fetch(pass_, say)
-    report, by_url = _ask(pass_, arrived)
+    try:
+        fetched = _fetch(pass_, say)
+    except PipFailed as error:
+        if _may_be_satisfied(pass_, f"{error.context.get('output')}\n{error.context.get('errors')}"):
+            raise Unsupported("What is installed may satisfy what the index does not") from error
+        raise
+    report, by_url = _ask(pass_, fetched.archives)
     if isinstance(report, Report):
-        clauses = _clauses_of(pass_, report)
-        if not _replaces_needlessly(pass_, report, clauses):
-            return _plan(pass_, report, by_url, learned=time.time(), online=True, lasting=lasting)
+        names = {canonical_name(item.name) for item in report.items if item.direct is None}
+        touched = _touched(pass_, report)
+        # Where nothing is installed that matters, it is what pip fetched, and nothing else.
+        same = touched.keys().isdisjoint(pass_.installed) and names == fetched.known.keys()
+        if same or _is_certain(pass_, report, touched, fetched.known):
+            return _plan(pass_, report, by_url, learned=time.time(), online=True, lasting=fetched.lasting)
     plan = _from_view(pass_)
     if plan is not None:
-        return plan._replace(online=True, lasting=lasting)
+        return plan._replace(online=True, lasting=fetched.lasting)
     raise Unsupported("What is installed already asks for other archives than a fresh environment would")
 
 
@@ -123,6 +141,14 @@ def fetch(
     _fetch(_Pass(resources, question, environ, sources, resources.directory("plan")), say)
 
 
+class _Fetched(NamedTuple):
+    """What pip fetched for an empty environment."""
+
+    archives: list[Archive]
+    known: Mapping[str, Known]  #: what that says, by canonical name
+    lasting: bool  #: whether it holds beyond this run
+
+
 class _Pass(NamedTuple):
     """One question on its way to an answer."""
 
@@ -131,6 +157,13 @@ class _Pass(NamedTuple):
     environ: Mapping[str, str]
     sources: Sources
     work: str  #: a directory of its own
+
+    @property
+    def installed(self) -> Mapping[str, Installed]:
+        """What is installed and matters, by canonical name."""
+        from pip_accel._installed import find_installed
+
+        return {} if self.question.forgets else find_installed(self.resources.target)
 
     def directs(self) -> dict[str, tuple[Demand, Metadata]]:
         """Give what was asked for by path, as a requirement, and its metadata, by canonical name."""
@@ -149,7 +182,7 @@ def _ask(pass_: _Pass, archives: Iterable[Archive]) -> tuple[Report | str, dict[
     page = os.path.join(work, "page.html")
     by_url = resources.index.write_page(archives, page)
     report = resolve_locally(
-        question.python, question.install_words, page=page, environ=environ, work=work, log=question.log
+        question.python, question.install_words, page=page, environ=environ, work=work, keep_log=question.log
     )
     return (report if isinstance(report, Report) else report.errors), by_url
 
@@ -163,44 +196,117 @@ def _from_view(pass_: _Pass) -> Plan | None:
     report, by_url = _ask(pass_, archives)
     if not isinstance(report, Report):
         return None
-    clauses = _clauses_of(pass_, report)
-    if _replaces_needlessly(pass_, report, clauses):
+    touched = _touched(pass_, report)
+    answer, kept = resources.index.answer_to(roots_digest(question))
+    given = {canonical_name(item.name): canonical_version(item.version) for item in report.items if not item.direct}
+    as_before = given == answer and touched.keys().isdisjoint(pass_.installed)
+    if not as_before and not _is_certain(pass_, report, touched):
         return None
-    roots = roots_digest(question)
-    oldest: float = 0
-    for item in report.items:
-        if item.direct is not None:
-            continue
-        name = canonical_name(item.name)
-        known = resources.index.known(question.view.key(name), name)
-        if is_pinned(item.version, clauses[name], known, roots):
-            continue
-        vouched = vouching(item.version, clauses[name], known, roots)
-        if vouched is None:
-            return None
-        oldest = min(oldest or vouched.time, vouched.time)
+    oldest = _age(pass_, report, touched, kept if as_before else 0)
     limit = resources.config.index_max_age
     if limit is not None and oldest and time.time() - oldest > limit and not resources.config.offline:
         return None
     return _plan(pass_, report, by_url, learned=oldest)
 
 
-def _replaces_needlessly(pass_: _Pass, report: Report, clauses: Mapping[str, frozenset[str]]) -> bool:
-    """Whether an answer takes out a distribution that would do: with all of the index pip might have kept it."""
-    from pip_accel._installed import find_installed
-
-    question = pass_.question
-    if question.replaced is None:
+def _may_be_satisfied(pass_: _Pass, said: str) -> bool:
+    """Whether pip found no solution for an empty environment and spoke of something that is installed."""
+    if not any(sign in said for sign in _UNSOLVED):
         return False
-    installed = find_installed(pass_.resources.target)
+    names = {canonical_name(word) for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", said)}
+    names.discard("pip")  # which speaks of itself
+    return not names.isdisjoint(pass_.installed)
+
+
+def _touched(pass_: _Pass, report: Report) -> dict[str, Bounds]:
+    """Give the bounds of all projects that an answer has to do with: those it installs, and those that stay."""
+    question, directs, installed = pass_.question, pass_.directs(), pass_.installed
+    chosen = {canonical_name(item.name): Metadata(item.version, item.requires) for item in report.items}
+    chosen.update((name, metadata) for name, (_, metadata) in directs.items())
+    while True:
+        bounds = collect_bounds(
+            [*question.roots, *(demand for demand, _ in directs.values())],
+            question.constraints,
+            chosen,
+            dict(pass_.resources.target.markers),
+            dependencies=question.dependencies,
+            with_missing=True,
+        )
+        staying = [name for name in bounds if name not in chosen and name in installed]
+        if not staying:
+            return {name: each for name, each in bounds.items() if name in chosen}
+        for name in staying:
+            chosen[name] = Metadata(installed[name].version, _requires_of(installed[name]))
+
+
+def _requires_of(installed: Installed) -> list[str]:
+    """Give what an installed distribution requires; nothing if it has no ``METADATA``, though pip may know."""
+    try:
+        with open(os.path.join(installed.metadata, "METADATA"), "rb") as stream:
+            return parse_metadata(stream.read())[2]
+    except OSError:
+        return []
+
+
+def _is_certain(
+    pass_: _Pass, report: Report, touched: Mapping[str, Bounds], fresh: Mapping[str, Known] | None = None
+) -> bool:
+    """Whether pip would have given this answer from all of the index, too.
+
+    :param fresh: what has just been learned, by canonical name.
+    """
+    if report.backtracked:  # with more candidates it might have gone another way
+        return False
+    question, installed = pass_.question, pass_.installed
+    items = {canonical_name(item.name): item for item in report.items}
+    for name, bounds in touched.items():
+        item, old, least = items.get(name), installed.get(name), bounds.least
+        known = pass_.resources.index.known(question.view.key(name), name)
+        if fresh is not None and name in fresh:
+            known = [*known, fresh[name]]
+        if item is not None and item.direct is None:
+            if not is_certain(item.version, bounds, known):
+                return False
+            if old is not None and any(_stays(old.version, item.version, each, name, question) for each in least):
+                return False
+        upgraded = item is None and old is not None and (question.replaced is None or name in question.replaced)
+        if upgraded and old is not None and not all(_is_newest(old.version, each, known) for each in least):
+            return False
+    return True
+
+
+def _stays(old: str, new: str, clauses: frozenset[str], name: str, question: Question) -> bool:
+    """Whether pip might have kept an installed version under clauses that it knew, in place of a new one."""
+    if not satisfies(old, clauses):
+        return False
+    kept = question.replaced is not None and name not in question.replaced
+    return kept or not satisfies(new, {f">={canonical_version(old)}"})
+
+
+def _is_newest(old: str, clauses: frozenset[str], known: Iterable[Known]) -> bool:
+    """Whether it is known that the index has nothing newer than an installed version."""
+    winner = newest_winner(clauses, [each for each in known if not each.roots], "")
+    return winner is not None and satisfies(old, {f">={winner.version}"})
+
+
+def _age(pass_: _Pass, report: Report, touched: Mapping[str, Bounds], kept: float) -> float:
+    """Give when the oldest part of an answer was learned, seconds since the epoch; 0 if nothing had to be.
+
+    :param kept: when the whole of it was learned, if it was.
+    """
+    oldest: float = 0
     for item in report.items:
-        name = canonical_name(item.name)
-        old = installed.get(name)
-        if old is None or item.direct is not None or name in question.replaced:
+        if item.direct is not None:
             continue
-        if satisfies(old.version, clauses[name]):
-            return True
-    return False
+        name = canonical_name(item.name)
+        known = pass_.resources.index.known(pass_.question.view.key(name), name)
+        for least in touched[name].least:
+            if is_pinned(item.version, least, known):
+                continue
+            vouched = vouching(item.version, least, known, "")
+            times = [each for each in (kept, vouched.time if vouched is not None else 0, oldest) if each]
+            oldest = min(times, default=0)
+    return oldest
 
 
 def _plan(
@@ -215,7 +321,7 @@ def _plan(
     pins = _pins(pass_, report, by_url)
     output, errors = (lead_back(text, pass_.question.shown) for text in (report.output, report.errors))
     raw = _with_origins(pass_, report, by_url) if pass_.question.report else {}
-    return Plan(pins, output, errors, learned, online, lasting, _spellings(pass_.question, report), raw)
+    return Plan(pins, output, errors, learned, online, lasting, _spellings(pass_, report), raw)
 
 
 def _with_origins(pass_: _Pass, report: Report, by_url: Mapping[str, Archive]) -> dict[str, Any]:
@@ -238,8 +344,9 @@ def _with_origins(pass_: _Pass, report: Report, by_url: Mapping[str, Archive]) -
     return {**report.raw, "install": rows}
 
 
-def _spellings(question: Question, report: Report) -> dict[str, str]:
+def _spellings(pass_: _Pass, report: Report) -> dict[str, str]:
     """Find out how pip spells names in its lines: as the requirement did that it met first."""
+    question, installed = pass_.question, pass_.installed
     items = {canonical_name(item.name): item for item in report.items}
     parents = {}
     for line in report.output.splitlines():
@@ -248,8 +355,11 @@ def _spellings(question: Question, report: Report) -> dict[str, str]:
             parents[found["file"]] = canonical_name(found["parent"])
     spelled = {}
     for name, item in items.items():
-        parent = items.get(parents.get(unquote(item.url.rsplit("/", 1)[-1]), ""))
-        for text in parent.requires if parent is not None else ():
+        parent = parents.get(unquote(item.url.rsplit("/", 1)[-1]), "")
+        texts: Sequence[str] = items[parent].requires if parent in items else ()
+        if parent in installed and not texts:
+            texts = _requires_of(installed[parent])
+        for text in texts:
             spelling = leading_name(text)
             if canonical_name(spelling) == name:
                 spelled[name] = spelling
@@ -309,13 +419,9 @@ def _closure(pass_: _Pass, find: Callable[[str], list[Archive]]) -> list[Archive
     return found
 
 
-def _clauses_of(pass_: _Pass, report: Report) -> dict[str, frozenset[str]]:
-    return _clauses(pass_, {item.name: Metadata(item.version, item.requires) for item in report.items})
-
-
-def _clauses(pass_: _Pass, chosen: Mapping[str, Metadata]) -> dict[str, frozenset[str]]:
+def _bounds(pass_: _Pass, chosen: Mapping[str, Metadata]) -> dict[str, Bounds]:
     question, directs = pass_.question, pass_.directs()
-    return collect_clauses(
+    return collect_bounds(
         [*question.roots, *(demand for demand, _ in directs.values())],
         question.constraints,
         {
@@ -327,11 +433,8 @@ def _clauses(pass_: _Pass, chosen: Mapping[str, Metadata]) -> dict[str, frozense
     )
 
 
-def _fetch(pass_: _Pass, say: Callable[[str], None]) -> tuple[list[Archive], bool]:
-    """Let pip fetch what the request needs, and take it into the index and the view.
-
-    :returns: the archives, and whether the view learned from them.
-    """
+def _fetch(pass_: _Pass, say: Callable[[str], None]) -> _Fetched:
+    """Let pip fetch what the request needs, and take it into the index and the view."""
     resources, question, environ, sources, work = pass_
     index = resources.index
     downloads = download(
@@ -365,15 +468,18 @@ def _fetch(pass_: _Pass, say: Callable[[str], None]) -> tuple[list[Archive], boo
     chosen = {name: metadata for name, (_, metadata) in arrived.items()}
     if names_by_url(chosen) & chosen.keys():
         raise Unsupported("A distribution requires another one by its URL")
-    clauses = _clauses(pass_, chosen)
+    bounds = _bounds(pass_, chosen)
     # With --prefer-binary a winner need not be the highest version, so it says nothing about other clauses.
-    roots = roots_digest(question) if downloads.backtracked or question.view.prefer_binary else ""
-    now = time.time()
+    digest, now = roots_digest(question), time.time()
+    roots = digest if downloads.backtracked or question.view.prefer_binary else ""
+    learned = {}
     for name, (archive, fact) in arrived.items():
-        known = Known(clauses[name], canonical_version(fact.version), now, roots)
+        learned[name] = known = Known(bounds[name].all, canonical_version(fact.version), now, roots)
         if downloads.complete:
             index.learn(question.view.key(name), name, archive, known, downloads.urls.get(archive.filename, ""))
-    return [archive for archive, _ in arrived.values()], downloads.complete
+    if downloads.complete:
+        index.keep_answer(digest, {name: known.version for name, known in learned.items()}, now)
+    return _Fetched([archive for archive, _ in arrived.values()], learned, downloads.complete)
 
 
 def _pages_of_this_run(resources: Resources, question: Question, work: str) -> tuple[str, ...]:

@@ -80,6 +80,7 @@ class Question(NamedTuple):
     odd_places: bool  #: whether pip would warn of a place that it is told to look into
     spellings: Mapping[str, str]  #: canonical names of the roots, as the user spelled them
     replaced: frozenset[str] | None  #: canonical names of what is replaced though it would do; ``None``: everything
+    forgets: bool = False  #: whether it does not matter what is installed
     log: str = ""  #: path of a file to which pip's logs are added
     report: bool = False  #: whether pip's report is wanted
     stand_ins: Mapping[str, StandIn] = {}  #: by the URL that pip finds them under
@@ -115,6 +116,7 @@ def make_question(
         odd_places=_has_odd_places(request),
         spellings=_spellings(request, target),
         replaced=_replaced(request),
+        forgets=request.ignore_installed or request.force_reinstall,
         log=request.log,
         stand_ins=substituted.stand_ins,
         shown=substituted.shown,
@@ -171,6 +173,7 @@ def question_of_build(
         odd_places=False,
         spellings={},
         replaced=None,
+        forgets=True,
     )
 
 
@@ -246,13 +249,15 @@ def demands_of(roots: Iterable[Root]) -> tuple[Demand, ...]:
 
 
 def roots_digest(question: Question) -> str:
-    """Name what was asked for as a whole, whatever it was asked of."""
+    """Name what was asked for as a whole, with all settings that have a say in the answer."""
     demands = [
         [[each.name, sorted(each.extras), each.specifier, each.marker] for each in demands]
         for demands in (question.roots, question.constraints)
     ]
     directs = [[each.identity or each.path, each.kind, sorted(each.extras), each.marker] for each in question.directs]
-    return digest_of([*demands, directs, question.dependencies])
+    view = question.view
+    settings = [*view[:2], sorted(view.no_binary), sorted(view.only_binary), view.prefer_binary, view.pre, view.hashes]
+    return digest_of([*demands, directs, question.dependencies, *settings])
 
 
 def view_settings(request: Request, target: Target, tag: str) -> ViewSettings:

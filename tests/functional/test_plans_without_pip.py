@@ -17,6 +17,7 @@ from pip_accel._plan.arguments import parse
 from pip_accel._plan.closing import plan_from_pins
 from pip_accel._plan.planning import _from_view, _Pass
 from pip_accel._plan.question import make_question, view_settings
+from pip_accel._plan.stand_ins import Substituted
 from tests.lib.archives import make_wheel
 from tests.lib.environments import clean_environ, make_environment
 from tests.lib.runs import run_pip
@@ -128,7 +129,8 @@ class Place:
         hashes = {canonical_name(offer.name): archive.sha256 for offer, archive in zip(offers, archives, strict=True)}
         request = parse(["--python", environment.python, "install", *self.words(words, hashes)], self.environ)
         view = view_settings(request, self.resources.target, "here")
-        self.question = make_question(request, view, self.resources.target, environment.python, self.environ)
+        asked = Substituted(request, {}, ())
+        self.question = make_question(asked, view, self.resources.target, environment.python, self.environ)
         for offer, archive in zip(offers, archives, strict=True):
             index.set_metadata(archive, wheel_metadata(archive.path))
             clauses = frozenset(offer.clauses or {f"=={offer.version}"})
