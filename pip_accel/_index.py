@@ -292,13 +292,17 @@ class LocalIndex:
         return [status.st_mtime_ns, status.st_size, status.st_ino]
 
     def origin(self, view: str, project: str, archive: Archive) -> str:
-        """Give the URL that an archive came from into a view, without secrets; empty if that is not known."""
-        return str(self.read_view(view, project).get("urls", {}).get(archive.sha256, ""))
+        """Give pip's words for the link by which an archive came into a view: its URL, and more behind a blank.
 
-    def learn(self, view: str, project: str, archive: Archive, known: Known, url: str = "") -> None:
+        Empty if that is not known.
+        """
+        return str(self.read_view(view, project).get("links", {}).get(archive.sha256, ""))
+
+    def learn(self, view: str, project: str, archive: Archive, known: Known, link: str = "") -> None:
         """Note that an archive came into a view, and under which clauses.
 
-        :param url: where it came from, without user and password. One with a query may hold a secret: it is not kept.
+        :param link: pip's words for where it came from, without user and password. A query may hold a secret: then they
+            are not kept.
         """
         _fs.make_directory(self.root)
         with _fs.lock_file(os.path.join(self.root, "lock")):
@@ -307,8 +311,8 @@ class LocalIndex:
             value["archives"][archive.sha256] = archive.filename
             yanked = {**value.get("yanked", {}), archive.sha256: archive.yanked}
             value["yanked"] = {each: yanked[each] for each in value["archives"] if yanked.get(each) is not None}
-            urls = {**value.get("urls", {}), archive.sha256: "" if "?" in url else url}
-            value["urls"] = {each: urls[each] for each in value["archives"] if urls.get(each)}
+            links = {**value.get("links", {}), archive.sha256: "" if "?" in link else link}
+            value["links"] = {each: links[each] for each in value["archives"] if links.get(each)}
             # A newer answer to the same question takes the place of the older one.
             rows = [row for row in value["known"] if (frozenset(row[0]), row[3]) != (known.clauses, known.roots)]
             rows.append([sorted(known.clauses), known.version, known.time, known.roots])

@@ -65,7 +65,7 @@ _YANKED = re.compile(r" is a yanked version: .* at (?P<url>\S+).*\n(?:\S+ )?Reas
 
 
 #: pip's line about a file that an index or a page has.
-_LINK = re.compile(r" Found link (\S+) \(from ")
+_LINK = re.compile(r" Found link ((\S+) \(from .*), version: ")
 _SECRETS = re.compile(r"(?<=:)//[^/@]*@")
 
 
@@ -99,7 +99,7 @@ class Downloads(NamedTuple):
     backtracked: bool  #: pip had to try more than one candidate for some project
     complete: bool  #: every place that pip asked has answered
     yanked: tuple[tuple[str, str], ...] = ()  #: names of yanked files, with the reasons
-    urls: Mapping[str, str] = {}  #: where they were found, by file name, without user and password
+    links: Mapping[str, str] = {}  #: where they were found, as pip prints it, without user and password; by file name
 
 
 def pip_command(python: str | None) -> list[str]:
@@ -286,12 +286,12 @@ def _yanked(log: str) -> tuple[tuple[str, str], ...]:
 
 
 def _found(log: str) -> dict[str, str]:
-    """Give the URLs of all files that pip saw, by their names; of equal names pip takes the last."""
+    """Give pip's words for the links of all files that it saw, by their names; of equal names pip takes the last."""
     try:
         with open(log, encoding="utf-8", errors="replace") as stream:
-            urls = (found[1] for found in map(_LINK.search, stream) if found is not None)
-            bare = (url.partition("#")[0] for url in urls)
-            return {unquote(url.partition("?")[0].rpartition("/")[2]): _SECRETS.sub("//", url, 1) for url in bare}
+            links = [(found[1], found[2]) for found in map(_LINK.search, stream) if found is not None]
+            names = (unquote(re.split("[?#]", url)[0].rpartition("/")[2]) for _, url in links)
+            return {name: _SECRETS.sub("//", text) for name, (text, _) in zip(names, links, strict=True)}
     except OSError:
         return {}
 

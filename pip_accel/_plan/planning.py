@@ -320,8 +320,20 @@ def _plan(
 ) -> Plan:
     pins = _pins(pass_, report, by_url)
     output, errors = (lead_back(text, pass_.question.shown) for text in (report.output, report.errors))
+    errors = _with_links(pass_, errors, by_url)
     raw = _with_origins(pass_, report, by_url) if pass_.question.report else {}
     return Plan(pins, output, errors, learned, online, lasting, _spellings(pass_, report), raw)
+
+
+def _with_links(pass_: _Pass, errors: str, by_url: Mapping[str, Archive]) -> str:
+    """Give pip's warnings about yanked archives with the links that they came by."""
+    for url, archive in by_url.items():
+        split = name_and_version(archive.filename)
+        if archive.yanked is not None and split is not None and url in errors:
+            link = pass_.resources.index.origin(pass_.question.view.key(split[0]), split[0], archive)
+            pattern = re.escape(url) + r"\S* \(from [^)]*\)(?: \(requires-python:[^)]*\))?"
+            errors = re.sub(pattern, link.replace("\\", "\\\\"), errors) if link else errors
+    return errors
 
 
 def _with_origins(pass_: _Pass, report: Report, by_url: Mapping[str, Archive]) -> dict[str, Any]:
@@ -336,10 +348,10 @@ def _with_origins(pass_: _Pass, report: Report, by_url: Mapping[str, Archive]) -
         if stand_in is not None:
             row = {**row, "download_info": stand_in.direct}
         elif archive is not None:
-            url = pass_.resources.index.origin(pass_.question.view.key(name), name, archive)
-            if not url:
+            link = pass_.resources.index.origin(pass_.question.view.key(name), name, archive)
+            if not link:
                 raise Unsupported("the local index does not know where {name} came from", name=archive.filename)
-            row = {**row, "download_info": {**row["download_info"], "url": url}}
+            row = {**row, "download_info": {**row["download_info"], "url": re.split("[ #]", link)[0]}}
         rows.append(row)
     return {**report.raw, "install": rows}
 
@@ -476,7 +488,7 @@ def _fetch(pass_: _Pass, say: Callable[[str], None]) -> _Fetched:
     for name, (archive, fact) in arrived.items():
         learned[name] = known = Known(bounds[name].all, canonical_version(fact.version), now, roots)
         if downloads.complete:
-            index.learn(question.view.key(name), name, archive, known, downloads.urls.get(archive.filename, ""))
+            index.learn(question.view.key(name), name, archive, known, downloads.links.get(archive.filename, ""))
     if downloads.complete:
         index.keep_answer(digest, {name: known.version for name, known in learned.items()}, now)
     return _Fetched([archive for archive, _ in arrived.values()], learned, downloads.complete)
