@@ -20,7 +20,7 @@ from pip_accel._plan.pip import check_out, download
 from pip_accel._plan.question import build_environ
 from pip_accel._plan.requirements import Root, split_url
 from pip_accel._plan.stand_ins import StandIn, write_stub
-from pip_accel._text import path_to_url
+from pip_accel._text import mask_secrets, path_to_url
 from pip_accel._values import Archive, Pin
 from pip_accel.exceptions import NothingFound, Unsupported
 
@@ -59,7 +59,7 @@ class Directs:
         :raises Unsupported: only pip can serve it.
         """
         if root.url and not root.name and root.config_settings:
-            raise Unsupported("settings for the build of {url}, whose name is not known", url=root.url)
+            raise Unsupported("settings for the build of {url}, whose name is not known", url=mask_secrets(root.url))
         if root.editable:
             return self._editable(root)
         known = self._recall(root)
@@ -74,7 +74,7 @@ class Directs:
             known = self._check_out(root) if root.kind == "vcs" else self._fetch(root)
         name, metadata, archive, direct = known
         if root.name and root.name != name:
-            raise Unsupported("{url} has another name: {name}", url=root.url, name=name)
+            raise Unsupported("{url} has another name: {name}", url=mask_secrets(root.url), name=name)
         stub = write_stub(metadata, self._engine.resources.directory("stand-in"))
         return StandIn(name, stub, archive, direct, False)
 
@@ -142,7 +142,7 @@ class Directs:
                 keep_log=self._request.log,
             )
             if len(downloads.files) != 1:
-                raise Unsupported("pip fetched {count} files from {url}", count=len(downloads.files), url=root.url)
+                raise Unsupported("pip did not fetch one file from {url}", url=mask_secrets(root.url))
             path = downloads.files[0]
             if path.endswith(".whl"):
                 from pip_accel._archives import wheel_metadata
@@ -152,13 +152,13 @@ class Directs:
             else:
                 answer = sources.sole()
                 if answer is None:
-                    raise Unsupported("pip did not prepare what lies at {url}", url=root.url)
+                    raise Unsupported("pip did not prepare what lies at {url}", url=mask_secrets(root.url))
                 metadata = answer[0]
                 archive = resources.index.add(_rename(path, metadata))
                 self._engine.keep_tree(archive, answer[1])
             resources.index.set_metadata(archive, metadata)
         if root.hashes and not _has_hash(archive, root.hashes):
-            raise Unsupported("what lies at {url} has none of the hashes that are asked for", url=root.url)
+            raise Unsupported("what lies at {url} has no hash that is asked for", url=mask_secrets(root.url))
         return self._keep(root, metadata, archive, _archive_info(root, archive))
 
     def _check_out(self, root: Root) -> tuple[str, bytes, Archive, Mapping[str, Any]]:
@@ -170,7 +170,7 @@ class Directs:
             direct = check_out(resources.python, [root.url], environ=environ, work=work)["download_info"]
             answer = sources.sole()
             if answer is None:
-                raise Unsupported("pip did not prepare what lies at {url}", url=root.url)
+                raise Unsupported("pip did not prepare what lies at {url}", url=mask_secrets(root.url))
         metadata, prepared = answer
         what = [direct["url"], direct["vcs_info"]["commit_id"], direct.get("subdirectory", "")]
         digest = hashlib.sha256("\n".join(what).encode()).hexdigest()
@@ -183,7 +183,8 @@ class Directs:
         resources, path = self._engine.resources, root.direct
         if root.url:
             if resources.config.offline:
-                raise NothingFound("{url} cannot be checked out with offline = yes", url=root.url, status=1)
+                text = "{url} cannot be checked out with offline = yes"
+                raise NothingFound(text, url=mask_secrets(root.url), status=1)
             source = self._request.options.get("src_dir")
             self.online = True
             with self._engine.preparing(self._environ) as (environ, _sources):

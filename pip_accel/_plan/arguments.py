@@ -22,6 +22,7 @@ from pip_accel._plan.options import (
 )
 from pip_accel._plan.pip_configuration import find_interpreter, find_prefix, read_settings, settings_for
 from pip_accel._plan.project_files import read_groups, read_scripts
+from pip_accel._plan.pylock import Lock, is_lock, read_lock
 from pip_accel._plan.remote_files import fetch_file
 from pip_accel._plan.requirement_files import Line, is_remote, read_requirement_file
 from pip_accel._plan.requirements import Root, parse_editable, parse_requirement, split_url
@@ -68,6 +69,7 @@ class Request(NamedTuple):
     files: tuple[str, ...]  #: paths (absolute) or URLs of requirement and (build) constraint files, also included ones
     contents: Mapping[str, bytes]  #: of those, by path or URL
     lines: tuple[Line, ...]  #: of requirement and constraint files
+    locks: tuple[Lock, ...]
     from_settings: bool  #: whether pip's configuration or its variables name such files, or editables
     index: IndexSettings  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     format_control: FormatControl
@@ -160,6 +162,7 @@ def parse(
         raise Unsupported("a requirement is empty")
 
     contents: dict[str, bytes] = {}
+    locks: list[Lock] = []
     seen: list[Line] = []
 
     def read_and_note(path: str) -> bytes:
@@ -169,6 +172,9 @@ def parse(
 
     def lines(dest: str) -> Iterator[Line]:
         for path in values.get(dest, ()):
+            if dest == "requirements" and is_lock(path):
+                locks.append(_read_lock(path, read_and_note, from_settings))
+                continue
             for line in read_requirement_file(
                 path, constraint=dest != "requirements", environ=environ, read=read_and_note
             ):
@@ -184,6 +190,11 @@ def parse(
     requirements += [parse_editable(text, "command line", settings_of_words) for text in values.get("editables", ())]
     for more, roots in zip(_read_lines(lines("requirements"), values, index), (constraints, requirements), strict=True):
         roots += more
+    for lock in locks:
+        requirements += [
+            parse_requirement(f"{each.name}=={each.version} ; {each.marker}".rstrip("; "), lock.path, each.hashes)
+            for each in lock.packages
+        ]
     requirements += _read_project_files(read_scripts, values.get("requirements_from_scripts"))
     _check_config_settings(requirements)
     build_isolation = values.get("build_isolation", True)
@@ -201,6 +212,7 @@ def parse(
         contents=contents,
         lines=tuple(seen),
         from_settings=from_settings,
+        locks=tuple(locks),
         index=index.settings(),
         format_control=values.get("format_control", FormatControl()),
         prefer_binary=index.prefer_binary,
@@ -324,6 +336,15 @@ def _format_words(control: FormatControl) -> Iterator[str]:
     pairs += [("--only-binary", name) for name in control.only_binary]
     for option, name in sorted(pairs, key=lambda pair: (pair[1] != ":all:", pair)):
         yield f"{option}={name}"
+
+
+def _read_lock(path: str, read: Callable[[str], bytes], from_settings: bool) -> Lock:
+    if is_remote(path) or "[" in path or path.lower().startswith("file:") or from_settings:
+        raise Unsupported("only pip itself can serve {path}", path=path)
+    try:
+        return read_lock(os.path.abspath(path), path, read(os.path.abspath(path)))
+    except OSError as error:
+        raise Unsupported("{path} cannot be read: {error}", path=path, error=error) from error
 
 
 def _read_project_files(read: Callable[[Iterable[str]], Iterable[str]], names: Iterable[str] | None) -> Iterator[Root]:

@@ -35,7 +35,7 @@ from pip_accel._plan.clauses import (
 from pip_accel._plan.order import in_order
 from pip_accel._plan.pip import Report, download, last_error, resolve_locally
 from pip_accel._plan.question import Direct, Question, roots_digest
-from pip_accel._plan.stand_ins import lead_back
+from pip_accel._plan.stand_ins import lead_back, reword
 from pip_accel._text import path_to_url, url_to_path
 from pip_accel._values import Archive, Installed, Pin
 from pip_accel.exceptions import NothingFound, PipFailed, Unsupported
@@ -181,10 +181,30 @@ def _ask(pass_: _Pass, archives: Iterable[Archive]) -> tuple[Report | str, dict[
     resources, question, environ, _, work = pass_
     page = os.path.join(work, "page.html")
     by_url = resources.index.write_page(archives, page)
-    report = resolve_locally(
-        question.python, question.install_words, page=page, environ=environ, work=work, keep_log=question.log
-    )
+    words, shown = _with_locks(pass_)
+    report = resolve_locally(question.python, words, page=page, environ=environ, work=work, keep_log=question.log)
+    if isinstance(report, Report) and shown:
+        report = report._replace(output=lead_back(report.output, shown), errors=lead_back(report.errors, shown))
     return (report if isinstance(report, Report) else report.errors), by_url
+
+
+def _with_locks(pass_: _Pass) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
+    """Give the words with locks whose archives lie on this machine, and the paths of those beside the written ones."""
+    from pip_accel._fs import write_file
+
+    copies, shown = {}, []
+    for number, lock in enumerate(pass_.question.locks):
+        copy = os.path.join(pass_.work, f"lock-{number}", os.path.basename(lock.path))
+        write_file(copy, lock.localize(lambda name, sha256: _existing(pass_, name, sha256))[0])
+        copies[lock.path] = copy
+        shown.append((copy, lock.shown))
+    words = pass_.question.install_words
+    return (reword(words, {}, copies) if copies else words), shown
+
+
+def _existing(pass_: _Pass, filename: str, sha256: str) -> str | None:
+    path = pass_.resources.index.locate(sha256, filename).path
+    return path if os.path.exists(path) else None
 
 
 def _from_view(pass_: _Pass) -> Plan | None:
@@ -342,11 +362,16 @@ def _with_origins(pass_: _Pass, report: Report, by_url: Mapping[str, Archive]) -
     :raises Unsupported: one of them is not known.
     """
     rows = []
+    locked: dict[str, str] = {}
+    for lock in pass_.question.locks:
+        locked.update(lock.localize(lambda name, sha256: _existing(pass_, name, sha256))[1])
     for item, row in zip(report.items, report.raw["install"], strict=True):
         bare, name = item.url.partition("#")[0], canonical_name(item.name)
         archive, stand_in = by_url.get(bare), pass_.question.stand_ins.get(bare)
         if stand_in is not None:
             row = {**row, "download_info": stand_in.direct}
+        elif bare in locked:
+            row = {**row, "download_info": {**row["download_info"], "url": locked[bare]}}
         elif archive is not None:
             link = pass_.resources.index.origin(pass_.question.view.key(name), name, archive)
             if not link:

@@ -21,6 +21,7 @@ from pip_accel.exceptions import BuildFailed, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pip_accel._plan.pylock import Lock
     from pip_accel._plan.requirements import Root
     from pip_accel._plan.stand_ins import StandIn, Substituted
 
@@ -84,6 +85,7 @@ class Question(NamedTuple):
     log: str = ""  #: path of a file to which pip's logs are added
     report: bool = False  #: whether pip's report is wanted
     stand_ins: Mapping[str, StandIn] = {}  #: by the URL that pip finds them under
+    locks: tuple[Lock, ...] = ()
     shown: tuple[tuple[str, str], ...] = ()  #: what pip says of stand-ins, and what it would say
 
 
@@ -119,6 +121,7 @@ def make_question(
         forgets=request.ignore_installed or request.force_reinstall,
         log=request.log,
         stand_ins=substituted.stand_ins,
+        locks=request.locks,
         shown=substituted.shown,
         report=bool(request.report),
     )
@@ -207,7 +210,7 @@ def _has_odd_places(request: Request) -> bool:
     """Whether pip has more to say: of an index without a scheme, of a place on this machine that is not there."""
     index = request.index
     urls = (index.index_url, *index.extra_index_urls)
-    if request.options.get("requirements_from_scripts"):  # may ask for another Python
+    if request.locks or request.options.get("requirements_from_scripts"):  # an experiment; may ask for another Python
         return True
     return any("://" not in url for url in urls if url) or not all(map(_is_there, index.find_links))
 

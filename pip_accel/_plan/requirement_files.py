@@ -8,6 +8,7 @@ import re
 from typing import NamedTuple
 
 from pip_accel._plan.options import Given, scan
+from pip_accel._plan.pylock import is_lock
 from pip_accel._text import url_to_path
 from pip_accel.exceptions import Unsupported
 
@@ -32,7 +33,6 @@ class Line(NamedTuple):
 
 
 _REMOTE = re.compile(r"https?:", re.IGNORECASE)
-_PYLOCK = re.compile(r"pylock(?:\.[^.]+)?\.toml")
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _CODING = re.compile(rb"coding[:=]\s*([-\w.]+)")
@@ -64,7 +64,7 @@ def read_requirement_file(
     :raises Unsupported: a file that pip cannot read either, or one that only pip itself can serve.
     """
     shown = shown or path
-    if _PYLOCK.fullmatch(os.path.basename(path).partition("[")[0]):
+    if is_lock(path):
         raise Unsupported("only pip itself can serve {path}", path=path)
     path = locate(path)
     if path in parents:

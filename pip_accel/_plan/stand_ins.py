@@ -23,7 +23,7 @@ from pip_accel._text import path_to_url
 from pip_accel._values import Archive
 from pip_accel.exceptions import Unsupported
 
-__all__ = ["StandIn", "Substituted", "lead_back", "needs_stand_in", "substitute", "write_stub"]
+__all__ = ["StandIn", "Substituted", "lead_back", "needs_stand_in", "reword", "substitute", "write_stub"]
 
 _WHEEL = "Wheel-Version: 1.0\nGenerator: pip-accel\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
@@ -84,6 +84,8 @@ def substitute(request: Request, find: Callable[[Root], StandIn], directory: str
     remote = any(map(is_remote, request.files))
     if not remote and not any(map(needs_stand_in, request.requirements)):
         return Substituted(request, {}, ())
+    if request.locks:
+        raise Unsupported("a lock, and something that is asked for by URL")
     if request.from_settings:
         raise Unsupported("pip's settings name requirement files or editables, and something is asked for by URL")
     found = {root: find(root) for root in request.requirements if needs_stand_in(root)}
@@ -93,7 +95,7 @@ def substitute(request: Request, find: Callable[[Root], StandIn], directory: str
     return Substituted(
         request._replace(
             requirements=requirements,
-            command_words=_reword(request.command_words, texts, copies),
+            command_words=reword(request.command_words, texts, copies),
         ),
         {path_to_url(each.path): each for each in found.values()},
         (
@@ -173,9 +175,14 @@ def _rewrite(line: Line, texts: Mapping[tuple[str, str], str], copies: Mapping[s
     return None
 
 
-def _reword(
+def reword(
     words: Sequence[str], texts: Mapping[tuple[str, str], str], copies: Mapping[str, str]
 ) -> tuple[str, ...]:
+    """Put other requirements and other files into words.
+
+    :param texts: requirements, by where those stand that they take the place of, and by their text.
+    :param copies: paths of files, by those that they take the place of.
+    """
     scanned = scan(words, "i")
     options: list[str] = []
     editables: list[str] = []
@@ -183,7 +190,7 @@ def _reword(
         if given.option.dest == "editables":
             editables.append(texts["command line", given.value])
         elif given.option.dest in ("requirements", "constraints"):
-            options.append(_word(given, copies[locate(given.value)]))
+            options.append(_word(given, copies.get(locate(given.value), given.value)))
         else:
             options.append(_word(given, given.value))
     positional = (texts.get(("command line", word), word) for word in scanned.positional)
