@@ -98,7 +98,7 @@ class Printer:
             items = sorted((change.tree.name, _normal(change.tree.version)) for change in outcome.changes)
             self._print(["Successfully installed " + " ".join(f"{name}-{version}" for name, version in items)])
         for path in outcome.kept:
-            text = _LINK_IN_THE_WAY if os.path.islink(path) else _IN_THE_WAY
+            text = _LINK_IN_THE_WAY if request.upgrade else _IN_THE_WAY  # that replaces all but links
             self._warn([f"WARNING: {text.format(path)}"])
         warning = root_warning(self._target) if request.root_user_action == "warn" else None
         if warning is not None:

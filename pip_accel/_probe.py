@@ -87,7 +87,8 @@ def _scheme(key: str, virtual: bool, base: str = "") -> dict[str, str]:
     paths = sysconfig.get_paths(scheme=name, vars=dict.fromkeys(names, base) if base else None)
     include = paths["include"]
     if virtual:  # pip has a place of its own for headers there
-        include = os.path.join(base or sys.prefix, "include", "site", "python{}.{}".format(*sys.version_info))
+        prefix = _user_base() if key == "user" else sys.prefix
+        include = os.path.join(base or prefix, "include", "site", "python{}.{}".format(*sys.version_info))
     return {
         "purelib": paths["purelib"],
         "platlib": paths["platlib"],
@@ -154,9 +155,9 @@ def _sees_system_site() -> bool:
         with open(os.path.join(sys.prefix, "pyvenv.cfg"), encoding="utf-8") as stream:
             lines = [line.partition("=") for line in stream]
     except OSError:
-        return True
+        return False
     values = [value.strip() for name, _, value in lines if name.strip() == "include-system-site-packages"]
-    return "false" not in values[:1]
+    return "false" not in values
 
 
 def _is_writable(path: str) -> bool:

@@ -195,6 +195,8 @@ def parse(
             parse_requirement(f"{each.name}=={each.version} ; {each.marker}".rstrip("; "), lock.path, each.hashes)
             for each in lock.packages
         ]
+    if len(values.get("requirements_from_scripts", ())) > 1:
+        raise Unsupported("pip takes one script only")
     requirements += _read_project_files(read_scripts, values.get("requirements_from_scripts"))
     _check_config_settings(requirements)
     build_isolation = values.get("build_isolation", True)
@@ -416,6 +418,8 @@ def _read_lines(lines: Iterable[Line], values: dict[str, Any], index: _Index) ->
         apply_words(options, (each for each in line.given if each.option.dest not in _AT_ONCE))
         config_settings = _merge_pairs(options.get("config_settings", ())) if not line.constraint else ()
         if line.requirement:
+            if "editables" in options:
+                raise Unsupported("a line ({source}) has more than an editable requirement", source=source)
             root = parse_requirement(line.requirement, source, _hashes(line.given, source), config_settings)
             if line.constraint and (root.extras or root.kind):
                 raise Unsupported("a constraint ({source}) is more than a name and versions", source=source)
@@ -429,7 +433,7 @@ def _read_lines(lines: Iterable[Line], values: dict[str, Any], index: _Index) ->
                 raise Unsupported("a line ({source}) has hashes without a requirement", source=source)
             for dest in options.keys() & {"require_hashes", "no_require_hashes"}:
                 values[dest] = True
-            index.apply_options(options, os.path.dirname(line.path))
+            index.apply_options(options, os.path.dirname(os.path.abspath(line.shown)))
     return constraints, requirements
 
 

@@ -11,7 +11,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 from pip_accel._names import canonical_name
 from pip_accel._text import path_to_url
@@ -45,6 +44,8 @@ class Lock(NamedTuple):
 
         :param find: gives the path of the archive with a file name and a SHA-256, if there is one.
         """
+        from urllib.parse import unquote
+
         text, origins = self.text, {}
         for url, sha256 in self.urls:
             path = find(unquote(url.partition("?")[0].rpartition("/")[2]), sha256)

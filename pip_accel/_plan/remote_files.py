@@ -21,7 +21,7 @@ def fetch_file(url: str, options: Mapping[str, Any]) -> bytes:
     :param options: values of pip's options.
     :raises Unsupported: it is not simply there, for anybody: pip asks keyrings, follows its settings, and tries again.
     """
-    from urllib.error import URLError
+    from http.client import HTTPException
     from urllib.parse import urlsplit
     from urllib.request import Request, urlopen
 
@@ -33,7 +33,7 @@ def fetch_file(url: str, options: Mapping[str, Any]) -> bytes:
                 raise Unsupported("a requirement file is given by a URL that leads elsewhere")
             content: bytes = answer.read()
             return content
-    except (URLError, OSError, ValueError) as error:
+    except (HTTPException, OSError, ValueError) as error:
         raise Unsupported("a requirement file is given by a URL that cannot be read: {error}", error=error) from error
 
 

@@ -116,13 +116,11 @@ def locate(path: str) -> str:
 
 def _join(place: str, name: str) -> str:
     """Give the file that a file names, both as they are written."""
-    if _is_url(name):
-        return name
-    if is_remote(place):
+    if _is_url(place):
         from urllib.parse import urljoin
 
         return urljoin(place, name)
-    return os.path.join(os.path.dirname(place), name)
+    return name if _is_url(name) else os.path.abspath(os.path.join(os.path.dirname(place), name))
 
 
 def decode(content: bytes) -> str:

@@ -88,6 +88,12 @@ def substitute(request: Request, find: Callable[[Root], StandIn], directory: str
         raise Unsupported("a lock, and something that is asked for by URL")
     if request.from_settings:
         raise Unsupported("pip's settings name requirement files or editables, and something is asked for by URL")
+    editables = {os.path.realpath(root.direct) for root in request.requirements if root.editable and root.direct}
+    if any(
+        root.kind == "directory" and not root.editable and os.path.realpath(root.direct) in editables
+        for root in request.requirements
+    ):
+        raise Unsupported("a directory is asked for as editable and as it is")
     found = {root: find(root) for root in request.requirements if needs_stand_in(root)}
     texts = {(root.source, root.text): _spell(root, each, request.require_hashes) for root, each in found.items()}
     requirements = tuple(_known_now(root, found.get(root)) for root in request.requirements)
@@ -168,8 +174,8 @@ def _rewrite(line: Line, texts: Mapping[tuple[str, str], str], copies: Mapping[s
     if editables:
         return texts[source, editables[0]]
     links = [each for each in line.given if each.option.dest == "find_links"]
-    if links and not is_remote(line.path):
-        beside = os.path.join(os.path.dirname(line.path), links[0].value)
+    if links:
+        beside = os.path.join(os.path.dirname(os.path.abspath(line.shown)), links[0].value)
         if os.path.exists(beside):
             return " ".join(shlex.quote(_word(each, beside if each is links[0] else each.value)) for each in line.given)
     return None

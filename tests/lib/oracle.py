@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from packaging.markers import Marker
 
@@ -16,52 +18,108 @@ from pip_accel._plan.arguments import Request, Root
 __all__ = ["Case", "ask_pip", "check_request", "describe_options"]
 
 _ASK = r"""
-import contextlib, io, json, os, sys, types
+import contextlib, functools, io, json, os, site, sys
 from pip._internal.cli import cmdoptions
 from pip._internal.cli.main_parser import parse_command
-from pip._internal.commands import create_command
+from pip._internal.commands import create_command, install
+from pip._internal.network.session import PipSession
+from pip._internal.utils.temp_dir import global_tempdir_manager, tempdir_registry
 from pip._vendor.packaging.utils import canonicalize_name
+from pip._vendor.requests import Response
 
 DESTS = '''index_url extra_index_urls no_index trusted_hosts upgrade upgrade_strategy force_reinstall ignore_installed
 ignore_dependencies compile require_hashes warn_script_location warn_about_conflicts progress_bar root_user_action
 override_externally_managed no_input proxy retries resume_retries timeout exists_action cert client_cert no_color
-disable_pip_version_check keyring_provider use_user_site verbose quiet prefer_binary'''.split()
+disable_pip_version_check keyring_provider verbose quiet prefer_binary dry_run'''.split()
+
+# Whatever the environment is that pip is asked in, it may be installed into, and has a user site.
+install.check_externally_managed = lambda: None
+install.virtualenv_no_global = lambda: False
+site.ENABLE_USER_SITE = True
+
+class Reached(Exception):
+    pass
+
+class Session(PipSession):
+    # has the pages of a case, and no network
+
+    def __init__(self, pages, trusted_hosts):
+        super().__init__()
+        self.pages, self.trusted = pages, trusted_hosts
+
+    def add_trusted_host(self, host, *more, **options):
+        self.trusted.append(host)
+
+    def get(self, url, *more, **options):
+        if url.startswith("file:"):
+            return super().get(url, *more, **options)
+        response = Response()
+        response.url, response.status_code = url, 200 if url in self.pages else 404
+        response._content = self.pages.get(url, "").encode("latin-1")
+        return response
+
+def kind_of(link):
+    if link.is_vcs:
+        return "vcs"
+    if link.scheme != "file":
+        return "archive"
+    return "directory" if link.is_existing_dir() else "wheel" if link.is_wheel else "sdist"
 
 def root(wanted):
     hashes = [f"{kind}:{digest}" for kind, digests in wanted.hash_options.items() for digest in digests]
+    kind = kind_of(wanted.link) if wanted.link else ""
     return dict(
-        name=canonicalize_name(wanted.req.name),
+        name=canonicalize_name(wanted.req.name) if wanted.req else "",
         extras=sorted({canonicalize_name(extra) for extra in wanted.extras}),
-        specifier="" if wanted.req.url else ",".join(sorted(map(str, wanted.req.specifier))),
+        specifier=",".join(sorted(map(str, wanted.req.specifier))) if wanted.req and not wanted.req.url else "",
         marker=str(wanted.markers or ""),
         hashes=hashes,
         source=str(wanted.comes_from or ""),
-        direct=wanted.link.file_path if wanted.link else "",
+        direct=wanted.link.file_path if kind in ("directory", "wheel", "sdist") else "",
+        url=wanted.link.url if kind in ("vcs", "archive") else "",
+        kind=kind,
+        editable=wanted.editable,
+        config_settings=wanted.config_settings or {},
     )
 
 def answer(case):
     os.chdir(case["cwd"])
     os.environ.clear()
     os.environ.update(case["environ"])
+    for each in vars(cmdoptions).values():  # what words and files add to such a list stays there
+        if isinstance(each, functools.partial) and isinstance(each.keywords.get("default"), list):
+            each.keywords["default"].clear()
     name, words = parse_command(list(case["words"]))
     if name != "install":
         return {"command": name}
     command = create_command(name, isolated="--isolated" in words)
     options, args = command.parse_args(words)
-    cmdoptions.check_release_control_exclusive(options) if hasattr(options, "release_control") else None
     values = {dest: getattr(options, dest, None) for dest in DESTS}
-    session = types.SimpleNamespace(
-        add_trusted_host=lambda host, source=None: values["trusted_hosts"].append(host),
-        update_index_urls=lambda urls: None,
-    )
-    finder = command._build_package_finder(options=options, session=session)
-    wanted = command.get_requirements(args, options, finder, session)
+    values["user"] = options.use_user_site
+
+    session = Session(case["pages"], values["trusted_hosts"])
+    command.get_default_session = lambda options: session
+    read, found = command.get_requirements, []
+
+    def get_requirements(args, options, finder, session):
+        found.append(finder)
+        found.extend(read(args, options, finder, session))
+        raise Reached
+
+    command.get_requirements = get_requirements
+    with command.main_context():
+        command.tempdir_registry = command.enter_context(tempdir_registry())
+        command.enter_context(global_tempdir_manager())
+        with contextlib.suppress(Reached):
+            command.run(options, args)
+    finder, *wanted = found
     for each in wanted:
         assert not each.constraint or not each.extras
     pre = finder.release_control and ":all:" in finder.release_control.all_releases if hasattr(
         finder, "release_control") else finder.allow_all_prereleases
     return values | dict(
         default_index=cmdoptions.index_url().default,
+        ignore_installed=options.ignore_installed,
         require_hashes=options.require_hashes,
         no_index=finder.search_scope.no_index,
         index_urls=finder.index_urls,
@@ -70,9 +128,15 @@ def answer(case):
         only_binary=sorted(finder.format_control.only_binary),
         prefer_binary=finder.prefer_binary,
         pre=bool(pre),
+        destination=[
+            os.path.abspath(each) if each is not None else ""
+            for each in (options.target_dir, options.prefix_path, options.root_path)
+        ],
+        report=options.json_report_file or "",
+        log=os.path.abspath(options.log) if options.log else "",
+        no_cache=not options.cache_dir,
         constraints=[root(each) for each in wanted if each.constraint],
         requirements=[root(each) for each in wanted if not each.constraint],
-        editable=any(each.editable for each in wanted),
     )
 
 answers = []
@@ -125,6 +189,7 @@ class Case(NamedTuple):
     words: Sequence[str]  #: behind the program's name
     environ: Mapping[str, str]
     cwd: str
+    pages: Mapping[str, str] = {}  #: what lies at URLs
 
 
 def ask_pip(cases: Sequence[Case], python: str = sys.executable) -> list[dict[str, Any]]:
@@ -144,7 +209,8 @@ def check_request(request: Request, answer: Mapping[str, Any], cwd: str) -> None
     """Compare a request with the answer of pip, in every value that both have."""
     assert "error" not in answer, answer
     ours, theirs = _as_answer(request), _without_defaults(answer, cwd)
-    assert ours == {name: theirs[name] for name in ours}
+    differences = {name: (value, theirs[name]) for name, value in ours.items() if value != theirs[name]}
+    assert not differences, differences
 
 
 #: what pip-accel hands on without a field of its own, and pip's defaults for it
@@ -188,6 +254,12 @@ def _as_answer(request: Request) -> dict[str, Any]:
         "root_user_action": request.root_user_action,
         "override_externally_managed": request.break_system_packages,
         "verbosity": request.verbosity,
+        "user": request.destination.user,
+        "destination": list(request.destination[1:]),
+        "dry_run": request.dry_run,
+        "report": request.report,
+        "log": request.log,
+        "no_cache": request.no_cache,
         "proxy": request.options.get("proxy") or None,
         "exists_action": list(request.options.get("exists_action", ())),
     }
@@ -195,21 +267,30 @@ def _as_answer(request: Request) -> dict[str, Any]:
 
 def _root(root: Root, sign: str) -> dict[str, Any]:
     path, _colon, line = root.source.rpartition(":")
+    # Of an sdist given by its path alone, pip knows the name when it has its metadata.
+    known = root.kind != "sdist" or "@" in root.text
     return {
-        "name": root.name,
+        "name": root.name if known else "",
         "extras": list(root.extras),
         "specifier": root.specifier,
         "marker": str(Marker(root.marker)) if root.marker else "",
         "hashes": list(root.hashes),
         "source": f"{sign} {path} (line {line})" if path else "",
         "direct": root.direct,
+        "url": root.url,
+        "kind": root.kind,
+        "editable": root.editable,
+        "config_settings": {
+            key: value if isinstance(value, str) else list(value) for key, value in root.config_settings
+        },
     }
 
 
 def _without_defaults(answer: Mapping[str, Any], cwd: str) -> dict[str, Any]:
     """Give an answer of pip with its default index unnamed, paths absolute, and flags false that nobody set."""
     answer = {
-        name: bool(value) if value is None and name not in _HANDED_ON else value for name, value in answer.items()
+        name: bool(value) if value is None and name not in (*_HANDED_ON, "user") else value
+        for name, value in answer.items()
     }
     answer["verbosity"] = answer["verbose"] - answer["quiet"]
     answer["proxy"] = answer["proxy"] or None
@@ -220,7 +301,12 @@ def _without_defaults(answer: Mapping[str, Any], cwd: str) -> dict[str, Any]:
     ]
     for each in [*answer["requirements"], *answer["constraints"]]:
         sign, _blank, path = each["source"].partition(" ")
-        each["source"] = f"{sign} {os.path.join(cwd, path)}" if path else ""
+        if path.startswith("file:"):
+            path, _blank, line = path.rpartition(" (")
+            path = f"{url2pathname(urlsplit(path).path)} ({line}"
+        if path and "://" not in path:
+            path = os.path.join(cwd, path)
+        each["source"] = f"{sign} {path}" if path else ""
     return answer
 
 

@@ -51,10 +51,11 @@ def ask(backend, monkeypatch, tmp_path):
     source.mkdir()
     monkeypatch.chdir(source)
 
-    def ask(of, number="1", directory="info"):
+    def ask(of, number="1", directory="info", kind=""):
         for name, value in of.variables(number, {}).items():
             monkeypatch.setenv(name, value)
-        return backend.prepare_metadata_for_build_wheel(directory, {"ignored": "setting"})
+        hook = f"prepare_metadata_for_build_{kind or 'wheel'}"
+        return getattr(backend, hook)(directory, {"ignored": "setting"})
 
     return ask
 
@@ -89,7 +90,14 @@ def test_a_backend_gets_the_name_of_what_was_prepared(serve, ask, tmp_path):
         return "alpha-1.0.dist-info"
 
     assert ask(serve(answer), number="7", directory="some where") == "alpha-1.0.dist-info"
-    assert asked == [("7", str(tmp_path / "source"), str(tmp_path / "source" / "some where"))]
+    assert asked == [("7", str(tmp_path / "source"), str(tmp_path / "source" / "some where"), "")]
+
+
+def test_it_is_told_that_the_metadata_is_that_of_an_editable(serve, ask, tmp_path):
+    asked = []
+    of = serve(lambda *question: asked.append(question) or "alpha-1.0.dist-info")
+    assert ask(of, kind="editable") == "alpha-1.0.dist-info"
+    assert asked == [("1", str(tmp_path / "source"), str(tmp_path / "source" / "info"), "editable")]
 
 
 def test_a_failure_ends_the_process_that_asked_with_its_message(serve, ask):
@@ -120,9 +128,10 @@ def test_where_nobody_answers_any_more_the_process_ends(backend, monkeypatch, tm
         hangs_up.join(10)
 
 
-def test_the_backend_never_builds(backend):
+@pytest.mark.parametrize("kind", ["wheel", "editable"])
+def test_the_backend_never_builds(backend, kind):
     with pytest.raises(NotImplementedError):
-        backend.build_wheel("directory")
+        getattr(backend, f"build_{kind}")("directory")
 
 
 def test_questions_are_answered_at_the_same_time(serve):
@@ -130,14 +139,14 @@ def test_questions_are_answered_at_the_same_time(serve):
     together = threading.Barrier(3, timeout=10)
     answered = []
 
-    def answer(number, source, directory):
+    def answer(number, source, directory, kind):
         together.wait()
         return f"{number}.dist-info"
 
     of = serve(answer)
 
     def client(number):
-        question = {"pass": number, "source": "/s", "directory": "/d"}
+        question = {"pass": number, "source": "/s", "directory": "/d", "kind": ""}
         answered.append(json.loads(say(of, json.dumps(question).encode() + b"\n")))
 
     threads = [threading.Thread(target=client, args=(str(number),)) for number in range(3)]
@@ -157,6 +166,7 @@ def test_questions_are_answered_at_the_same_time(serve):
         pytest.param(b"\xff\xfe\n", id="no text"),
         pytest.param(b"[]\n", id="no question"),
         pytest.param(b"{}\n", id="an empty question"),
+        pytest.param(b'{"pass": "1", "source": "/s", "directory": "/d"}\n', id="a question of no kind"),
     ],
 )
 def test_what_is_no_question_does_not_stop_it(serve, ask, line):
@@ -169,7 +179,7 @@ def test_what_is_no_question_does_not_stop_it(serve, ask, line):
 def test_who_asks_and_goes_away_does_not_stop_it(serve, ask):
     gone, over = threading.Event(), threading.Event()
 
-    def answer(number, source, directory):
+    def answer(number, source, directory, kind):
         if number == "gone":
             gone.wait(10)
             over.set()
@@ -177,7 +187,7 @@ def test_who_asks_and_goes_away_does_not_stop_it(serve, ask):
 
     of = serve(answer)
     with connect(of) as connection:
-        connection.sendall(b'{"pass": "gone", "source": "/s", "directory": "/d"}\n')
+        connection.sendall(b'{"pass": "gone", "source": "/s", "directory": "/d", "kind": ""}\n')
     gone.set()
     assert over.wait(10)
     assert ask(of) == "alpha-1.0.dist-info"
@@ -212,7 +222,7 @@ def test_when_it_is_closed_no_answer_is_worked_on(tmp_path):
 
     of = MetadataService(str(tmp_path / "s"), answer)
     with connect(of) as connection:
-        connection.sendall(b'{"pass": "1", "source": "/s", "directory": "/d"}\n')
+        connection.sendall(b'{"pass": "1", "source": "/s", "directory": "/d", "kind": ""}\n')
         assert begun.wait(10)
         of.close()
         assert over == [True]

@@ -78,6 +78,14 @@ def write(tmp_path, name, content):
 # All backends as one
 
 
+def test_alone_the_local_backend_is_the_only_one(config, register, monkeypatch):
+    register("RemoteBackend", 1)
+    monkeypatch.setattr(caches, "_registered", [*caches._registered, LocalCacheBackend])
+    names = {alone: [type(each).__name__ for each in CacheManager(config, alone=alone).backends] for alone in (0, 1)}
+    assert sorted(names[0]) == ["LocalCacheBackend", "RemoteBackend"]
+    assert names[1] == ["LocalCacheBackend"]
+
+
 def test_defining_a_backend_registers_it(config, register, manager):
     backend_class = register("Mine", 5)
     assert [type(backend) for backend in manager.backends] == [backend_class]

@@ -421,6 +421,25 @@ def test_derived_paths_follow_the_data_directory(name, monkeypatch):
     assert getattr(config, name) == os.path.join("/two", DERIVED[name])
 
 
+def test_a_configuration_can_be_had_for_another_data_directory(places, monkeypatch):
+    write(places.user, "max-retries = 3", "offline = yes")
+    monkeypatch.setenv("PIP_ACCEL_CACHE", "/one")
+    monkeypatch.setenv("PIP_ACCEL_LOG_VERBOSITY", "DEBUG")
+    config = Config()
+    config.max_retries = 7
+    for name in DERIVED:
+        setattr(config, name, "/elsewhere")
+    other = config.at("/two")
+    assert (other.data_directory, config.data_directory) == ("/two", "/one")
+    assert {name: getattr(other, name) for name in DERIVED} == {
+        name: os.path.join("/two", place) for name, place in DERIVED.items()
+    }
+    assert {getattr(config, name) for name in DERIVED} == {"/elsewhere"}
+    assert (other.offline, other.max_retries, other.log_verbosity) == (True, 7, config.log_verbosity)
+    other.max_retries = 1
+    assert config.max_retries == 7
+
+
 def test_root_has_the_data_directory_of_the_system(monkeypatch):
     monkeypatch.setattr(module, "is_root", lambda: True)
     assert Config().data_directory == "/var/cache/pip-accel"

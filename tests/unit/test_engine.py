@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +16,10 @@ from types import SimpleNamespace
 import pytest
 
 from pip_accel import _engine, _resources
+from pip_accel._build.builder import Prepared
 from pip_accel._build.recipe import Recipe
 from pip_accel._engine import Engine
-from pip_accel._plan import clauses, closing, planning
+from pip_accel._plan import closing, planning
 from pip_accel._process import Ended, run
 from pip_accel._values import Archive, Pin
 from pip_accel.config import Config
@@ -27,7 +29,7 @@ from pip_accel.exceptions import BuildFailed, PipAcceleratorError, Unsupported
 def engine():
     config = Config(load_configuration_files=False, load_environment_variables=False)
     resources = SimpleNamespace(
-        environ={}, config=config, jobs=1, target=None,
+        environ={}, config=config, jobs=1, target=None, kept=True,
         python=None, place=lambda *parts: "/nowhere"
     )
     return Engine(resources, Recipe(), None, {}, lambda text: None)
@@ -185,7 +187,7 @@ def test_what_many_threads_require_is_fetched_and_planned_once(closes, monkeypat
     monkeypatch.setattr(Engine, "_recall", lambda self, requires: None)
     monkeypatch.setattr(Engine, "_remember", lambda self, requires, pins: None)
     monkeypatch.setattr(closing, "plan_from_winners", lambda *given: (pin("beta"),) if fetched and closes else None)
-    monkeypatch.setattr(Engine, "_pass", lambda self, question, environ: nullcontext(({}, None)))
+    monkeypatch.setattr(Engine, "preparing", lambda self, environ, pinned=None: nullcontext(({}, None)))
     made = engine()
     found = in_threads(lambda: made.plan_requirements(["beta"]))
     assert found == [(pin("beta"),)] * 6
@@ -295,12 +297,11 @@ def test_when_it_is_left_no_build_backend_is_answered_any_more(tmp_path, monkeyp
     """The program of the answer is ended, and the thread that waited for it is gone."""
     marker = tmp_path / "marker"
 
-    def prepare(self, pass_, source, directory):
+    def prepare(self, pass_, source, directory, kind):
         run(endless(marker), env={"PATH": os.environ["PATH"], "SIGN": str(tmp_path)})
         raise AssertionError("it has ended by itself")
 
     monkeypatch.setattr(Engine, "_prepare", prepare)
-    monkeypatch.setattr(clauses, "pinned_versions", lambda demands: {})
     made = engine()
     made.resources.temporary = str(tmp_path)
     made.resources.directory = lambda name: str(tmp_path)
@@ -310,11 +311,10 @@ def test_when_it_is_left_no_build_backend_is_answered_any_more(tmp_path, monkeyp
     def ask(path):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(path)
-            connection.sendall(b'{"pass": "1", "source": "/s", "directory": "/d"}\n')
+            connection.sendall(b'{"pass": "1", "source": "/s", "directory": "/d", "kind": ""}\n')
             answers.append(connection.makefile().readline())
 
-    question = SimpleNamespace(roots=(), constraints=())
-    with pytest.raises(KeyboardInterrupt), made, made._pass(question, {}) as (environ, _):
+    with pytest.raises(KeyboardInterrupt), made, made.preparing({}) as (environ, _):
         client = threading.Thread(target=ask, args=(json.loads(environ["PIP_ACCEL_PREPARE"])["socket"],))
         client.start()
         wait_until(marker.exists)
@@ -360,3 +360,85 @@ def test_a_name_that_leads_elsewhere_is_refused(name, version, tmp_path):
     with pytest.raises(PipAcceleratorError):
         _engine._write_metadata(metadata, str(directory))
     assert list(tmp_path.rglob("METADATA")) == []
+
+
+# Source trees: those of pip, and the user's own
+
+
+class Trees:
+    """Stands in for a builder: what it prepares is called after the directory."""
+
+    def __init__(self):
+        self.prepared = []
+
+    def prepare(self, source, label, directory, project="", *, in_place=False, editable=False):
+        self.prepared.append((source, label, project, in_place, editable))
+        name = os.path.basename(source).partition("_")[0]
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode()
+        return Prepared(source, None, {}, False, editable=editable)._replace(metadata=metadata)
+
+
+@pytest.fixture
+def preparing(tmp_path, monkeypatch):
+    """An engine with a pip that plans: the engine, what it makes of the trees, and the temporary directory of pip."""
+    monkeypatch.setattr(Prepared, "read_metadata", lambda self: self.metadata)
+    monkeypatch.setattr(Engine, "_prepare_tree", prepare_tree)
+    made = engine()
+    made._builder = Trees()
+    made.resources.temporary = str(tmp_path)
+    made.resources.directory = lambda name: tempfile.mkdtemp(dir=tmp_path, prefix=name)
+    with made, made.preparing({}) as (environ, sources):
+        yield made, sources, environ["TMPDIR"]
+
+
+def prepare_tree(self, source, label, *, released=True):
+    prepared = self.builder.prepare(source, label, "", in_place=not released)
+    return prepared.metadata, prepared
+
+
+def answer(made, source, directory, kind=""):
+    os.makedirs(directory)
+    return made._answer("1", str(source), str(directory), kind)
+
+
+def test_the_metadata_of_an_editable_is_prepared_once_and_in_place(preparing, tmp_path):
+    made, sources, _ = preparing
+    project = tmp_path / "alpha"
+    project.mkdir()
+    (tmp_path / "link").symlink_to(project)
+    first = made.describe_editable(str(tmp_path / "link"), "al-pha")
+    assert made.describe_editable(str(project), "") == first
+    assert answer(made, project, tmp_path / "out", "editable") == "link-1.0.dist-info"
+    assert (tmp_path / "out" / "link-1.0.dist-info" / "METADATA").read_bytes() == first
+    assert made.builder.prepared == [(str(tmp_path / "link"), "alpha", "al-pha", True, True)]
+    assert sources.sole() is None
+
+
+def test_the_sole_answer_of_a_pip_is_known(preparing, tmp_path):
+    made, sources, place = preparing
+    assert sources.sole() is None
+    for number, name in enumerate(("alpha_x", "beta_y")):
+        os.makedirs(os.path.join(place, name))
+        answer(made, os.path.join(place, name), tmp_path / f"out{number}")
+        metadata, prepared = sources.sole() or (b"", None)
+        assert (b"Name: alpha" in metadata) is (number == 0)
+        assert (prepared is not None) is (number == 0)
+
+
+@pytest.mark.parametrize(("whole", "kept"), [(False, ["setup.py"]), (True, ["sub", "top.txt"])])
+def test_of_a_repository_all_is_kept(preparing, tmp_path, whole, kept):
+    made, sources, place = preparing
+    source = os.path.join(place, "install-x", "alpha_y", "sub") if not whole else os.path.join(place, "alpha_y", "sub")
+    os.makedirs(source)
+    for path in (os.path.join(source, "setup.py"), os.path.join(os.path.dirname(source), "top.txt")):
+        with open(path, "w", encoding="utf-8"):
+            pass
+    if whole:
+        sources.expect_repository()
+    answer(made, source, tmp_path / "out")
+    tree = sources.sole()[1].source
+    assert os.listdir(tree) == ["setup.py"]
+    assert sorted(os.listdir(os.path.dirname(tree) if whole else tree)) == kept
+    assert os.listdir(source) == []  # where pip works on
+    assert not tree.startswith(place)
+    assert made.builder.prepared[0][3] is whole  # what is called like the metadata of an sdist is none there

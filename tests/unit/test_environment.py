@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -10,22 +11,28 @@ import sys
 import pytest
 from packaging.markers import default_environment
 
-from pip_accel import _environment
+from pip_accel import _environment, _probe
 from pip_accel._environment import find_interpreter, find_target, target_tag, validate_environment
-from pip_accel._values import Target
+from pip_accel._values import Destination, Target
 from pip_accel.exceptions import EnvironmentMismatchError, Unsupported
 from tests.lib.environments import clean_environ, make_environment
 from tests.lib.trees import make_target
 
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(_environment.__file__)))
 BASE = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-#: What pip itself says of the interpreter that it runs in.
+#: Where the pip lies that is asked, by whichever interpreter.
+PIP = str(importlib.metadata.distribution("pip").locate_file(""))
+#: What pip itself makes of destinations, in the interpreter that it runs in.
 ASK_PIP = """
 import json, sys
+sys.path.insert(0, sys.argv[1])
 from pip._internal.locations import get_scheme
-scheme = get_scheme("alpha")
-fields = {name: getattr(scheme, name) for name in ("purelib", "platlib", "headers", "scripts", "data")}
-print(json.dumps(fields))
+answers = []
+for user, target, prefix, root in json.loads(sys.argv[2]):
+    # Options that are not given are None to pip.
+    scheme = get_scheme("alpha", user=bool(user), home=target or None, prefix=prefix or None, root=root or None)
+    answers.append([getattr(scheme, name) for name in ("purelib", "platlib", "headers", "scripts", "data")])
+print(json.dumps(answers))
 """
 
 
@@ -33,6 +40,17 @@ print(json.dumps(fields))
 def empty(tmp_path_factory):
     """A virtual environment without anything in it."""
     return make_environment(str(tmp_path_factory.mktemp("environment") / "env"))
+
+
+@pytest.fixture(scope="module")
+def seeing(tmp_path_factory):
+    """A virtual environment that sees what the Python has that it was made of, and its user site."""
+    environment = make_environment(str(tmp_path_factory.mktemp("environment") / "seeing"))
+    with open(os.path.join(environment.prefix, "pyvenv.cfg"), encoding="utf-8") as stream:
+        text = stream.read()
+    with open(os.path.join(environment.prefix, "pyvenv.cfg"), "w", encoding="utf-8") as stream:
+        stream.write(text.replace("site-packages = false", "site-packages = true"))
+    return environment
 
 
 def ask(python, code, *words):
@@ -46,11 +64,14 @@ def ask(python, code, *words):
 
 def test_an_interpreter_describes_itself_as_others_see_it():
     code = (
-        "import json, sys; sys.path.append(sys.argv.pop())\nfrom pip_accel._environment import find_target\n"
-        "sys.path.pop()\nprint(json.dumps([find_target(None), find_target(sys.executable)]))"
+        "import json, sys; sys.path.append(sys.argv.pop()); found = []\n"
+        "from pip_accel._environment import find_target\n"
+        "from pip_accel._values import Destination\nsys.path.pop()\n"
+        "for to in (Destination(), Destination(None, '/t'), Destination(False, '', '/p', '/r')):\n"
+        "    found.append([find_target(None, to), find_target(sys.executable, to)])\nprint(json.dumps(found))"
     )
-    within, outside = ask(sys.executable, code, CHECKOUT)
-    assert dict(zip(Target._fields, within, strict=True)) == dict(zip(Target._fields, outside, strict=True))
+    for within, outside in ask(sys.executable, code, CHECKOUT):
+        assert dict(zip(Target._fields, within, strict=True)) == dict(zip(Target._fields, outside, strict=True))
 
 
 def test_a_description_has_what_the_interpreter_says(empty):
@@ -71,15 +92,143 @@ def test_markers_are_those_of_packaging():
     }
 
 
-@pytest.mark.parametrize("kind", ["virtual", "base"])
-def test_the_scheme_is_that_of_pip(kind):
-    python = sys.executable if kind == "virtual" else BASE
-    if subprocess.run([python, "-c", "import pip"], capture_output=True, env=clean_environ()).returncode != 0:
-        pytest.skip(f"{python} has no pip to ask")
-    target = find_target(python)
-    expected = ask(python, ASK_PIP)
-    assert expected.pop("headers") == os.path.join(target.scheme.headers, "alpha")
-    assert {name: value for name, value in target.scheme._asdict().items() if name != "headers"} == expected
+DESTINATIONS = {
+    "itself": (Destination(False), "environment", "{prefix}"),
+    "user": (Destination(True), "user", "{userbase}"),
+    "target": (Destination(target="/some/where"), "directory", "/some/where"),
+    "target, and no user": (Destination(False, target="/some/where/"), "directory", "/some/where/"),
+    "prefix": (Destination(prefix="/some/where"), "elsewhere", "/some/where"),
+    "usual prefix": (Destination(prefix="/usr"), "elsewhere", "/usr"),
+    "root": (Destination(False, root="/some/where"), "elsewhere", "/some/where"),
+    "root of all": (Destination(False, root="/"), "elsewhere", "/"),
+    "prefix and root": (Destination(prefix="/usr/local", root="/some/where"), "elsewhere", "/some/where"),
+}
+
+
+@pytest.mark.parametrize("kind", ["virtual", "seeing", "base"])
+def test_the_scheme_is_that_of_pip(kind, empty, seeing, monkeypatch):
+    for name, value in clean_environ().items():
+        monkeypatch.setenv(name, value)
+    python = {"virtual": empty.python, "seeing": seeing.python, "base": BASE}[kind]
+    wanted = {key: each for key, each in DESTINATIONS.items() if key != "user" or kind != "virtual"}
+    answers = ask(python, ASK_PIP, PIP, json.dumps([destination for destination, _, _ in wanted.values()]))
+    code = "import json, site, sys; print(json.dumps({'prefix': sys.prefix, 'userbase': site.getuserbase()}))"
+    places = ask(python, code)
+    for (key, (destination, kind_of, place)), expected in zip(wanted.items(), answers, strict=True):
+        target = find_target(python, destination)
+        scheme = target.scheme._replace(headers=os.path.join(target.scheme.headers, "alpha"))
+        assert (key, [os.path.normpath(path) for path in scheme]) == (key, list(map(os.path.normpath, expected)))
+        assert (key, target.kind, target.place) == (key, kind_of, place.format(**places))
+        assert not target.defaulted
+
+
+def test_a_target_knows_the_usual_places_whatever_its_destination(seeing, monkeypatch):
+    for name, value in clean_environ().items():
+        monkeypatch.setenv(name, value)
+    own, user = find_target(seeing.python), find_target(seeing.python, Destination(True))
+    for destination, *_ in DESTINATIONS.values():
+        target = find_target(seeing.python, destination)
+        assert (target.prefix, target.scripts) == (own.prefix, own.scheme.scripts)
+        assert (target.user_site, target.user_scripts) == (user.scheme.purelib, user.scheme.scripts)
+        assert target.path == own.path
+
+
+# The user site
+
+
+def test_a_user_site_that_nobody_sees_is_left_to_pip(empty, seeing, monkeypatch):
+    with pytest.raises(Unsupported, match="user site is not visible"):
+        find_target(empty.python, Destination(True))
+    monkeypatch.setenv("PYTHONNOUSERSITE", "1")
+    for python in (seeing.python, BASE):
+        with pytest.raises(Unsupported, match="user site is not visible"):
+            find_target(python, Destination(True))
+
+
+def test_a_user_site_that_nobody_sees_is_left_to_pip_from_within(monkeypatch):
+    monkeypatch.setattr(_probe, "_has_user_site", lambda: False)
+    with pytest.raises(Unsupported, match="user site is not visible"):
+        find_target(None, Destination(True))
+
+
+#: What pip decides, in an interpreter that is told to be of some kind.
+DECIDE = """
+import json, site, sys
+sys.path.insert(0, sys.argv[1])
+from pip._internal.commands import install
+from pip._internal.exceptions import PipError
+answers = []
+for user, target, prefix, root, enabled, writable, seen in json.loads(sys.argv[2]):
+    site.ENABLE_USER_SITE = enabled
+    install.test_writable_dir = lambda path: writable or (bool(root) and path.startswith(root))
+    install.virtualenv_no_global = lambda: not seen
+    try:
+        answer = install.decide_user_install(user, prefix or None, target or None, root or None)
+    except PipError:
+        answer = "refused"
+    answers.append(answer)
+print(json.dumps(answers))
+"""
+
+
+def test_whether_it_is_the_user_site_is_decided_as_by_pip(monkeypatch):
+    wanted = [Destination(user) for user in (None, True, False)]
+    wanted += [Destination(target="/t"), Destination(prefix="/p"), Destination(root="/r"), Destination(False, "/t")]
+    questions = [
+        [*destination, enabled, writable, seen]
+        for destination in wanted
+        for enabled in (True, False)
+        for writable in (True, False)
+        for seen in (True, False)
+    ]
+    answers = ask(sys.executable, DECIDE, PIP, json.dumps(questions))
+    for (*destination, enabled, writable, seen), expected in zip(questions, answers, strict=True):
+        root = destination[3]
+        monkeypatch.setattr(_probe, "_has_user_site", lambda enabled=enabled: enabled)
+        monkeypatch.setattr(
+            _probe,
+            "_is_writable",
+            lambda path, writable=writable, root=root: writable or bool(root and path.startswith(root)),
+        )
+        monkeypatch.setattr(_probe, "_sees_system_site", lambda seen=seen: seen)
+        try:
+            target = find_target(None, Destination(*destination))
+            found = target.kind == "user"
+            assert target.defaulted is (found and destination[0] is None)
+        except Unsupported:
+            found = "refused"
+        assert found == expected, (destination, enabled, writable, seen)
+
+
+@pytest.mark.parametrize(
+    ("lines", "sees"),
+    [
+        ("home = /x\ninclude-system-site-packages = false\n", False),
+        ("include-system-site-packages=false\n", False),
+        ("include-system-site-packages = true\n", True),
+        ("home = /x\n", True),
+        ("include-system-site-packages = true\ninclude-system-site-packages = false\n", False),
+        (None, False),
+    ],
+    ids=["not", "no blanks", "it does", "nothing is said", "twice", "no file"],
+)
+def test_what_a_virtual_environment_sees_is_read_as_by_pip(tmp_path, monkeypatch, lines, sees):
+    if lines is not None:
+        (tmp_path / "pyvenv.cfg").write_text(lines)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert _probe._sees_system_site() is sees
+    code = (
+        "import json, sys; sys.path.insert(0, sys.argv[1]); sys.prefix = sys.argv[2]\n"
+        "from pip._internal.utils.virtualenv import virtualenv_no_global\nprint(json.dumps(virtualenv_no_global()))"
+    )
+    assert ask(sys.executable, code, PIP, str(tmp_path)) is not sees
+
+
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_that_is_missing_can_be_written_to_if_its_parent_can(tmp_path):
+    (tmp_path / "no").mkdir(mode=0o555)
+    assert _probe._is_writable(str(tmp_path / "a" / "b"))
+    assert not _probe._is_writable(str(tmp_path / "no" / "b"))
 
 
 def test_a_virtual_environment_may_be_named_by_its_directory(empty):

@@ -392,3 +392,73 @@ def test_metadata_counts_while_the_variables_are_as_they_were_that_its_build_rea
     assert index.metadata(sdist) == b"Metadata-Version: 2.1"
     index.state = lambda names: dict.fromkeys(names, "2")
     assert index.metadata(sdist) is None
+
+
+# Where archives came from, and what lies at URLs
+
+
+def test_the_place_that_an_archive_came_from_is_known_in_its_view(tmp_path, index, wheel):
+    url = "https://h.example/f/alpha-1.0-py3-none-any.whl"
+    index.learn("v", "alpha", wheel, known(), url)
+    assert (index.origin("v", "alpha", wheel), index.origin("w", "alpha", wheel)) == (url, "")
+    index.learn("v", "alpha", wheel, known(">1"), "https://other.example/alpha")
+    assert index.origin("v", "alpha", wheel) == "https://other.example/alpha"
+
+
+def test_the_place_of_an_archive_is_known_as_long_as_the_archive(tmp_path, index):
+    archives = []
+    for version in ("2.0", "1.0"):
+        archives.append(index.add(make_wheel(str(tmp_path / "stage"), "alpha", version)))
+        index.learn("v", "alpha", archives[-1], known(version=version[0]), f"https://h.example/{version}")
+    assert [index.origin("v", "alpha", each) for each in archives] == ["", "https://h.example/1.0"]
+
+
+@pytest.mark.parametrize("url", ["", "https://h.example/alpha.whl?token=hunter2"])
+def test_a_place_that_may_hold_a_secret_is_not_kept(index, wheel, url):
+    index.learn("v", "alpha", wheel, known(), url)
+    assert index.origin("v", "alpha", wheel) == ""
+    for directory, _, names in os.walk(index.root):
+        for name in names:
+            with open(os.path.join(directory, name), "rb") as stream:
+                assert b"hunter2" not in stream.read()
+
+
+AT_URL = {"name": "Alpha", "version": "1.0", "filename": "a.zip", "sha256": "ab", "time": 1.5, "direct": {"url": "x"}}
+
+
+def test_what_lies_at_a_url_is_kept_for_the_target_that_asked(index):
+    url = "https://me:hunter2@h.example/alpha"
+    assert index.look_at(url) is None
+    index.keep_url(url, AT_URL)
+    assert index.look_at(url) == AT_URL
+    assert index.look_at(url + "#egg=alpha") is None
+    assert LocalIndex(index.root, "cpython-3.13").look_at(url) is None
+    assert b"hunter2" not in b"".join(path.encode() for *path_, names in os.walk(index.root) for path in names)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({**AT_URL, "time": "1"}), json.dumps({"name": "alpha"})])
+def test_a_damaged_note_of_a_url_is_none(index, text):
+    index.keep_url("u", AT_URL)
+    (path,) = (os.path.join(d, n) for d, _, names in os.walk(index.root) for n in names)
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    assert index.look_at("u") is None
+
+
+def test_metadata_is_kept_of_an_archive_that_is_none(index):
+    """What was checked out is known by a digest alone."""
+    archive = index.locate("ab" * 32, "alpha-1.0.tar.gz")
+    index.set_metadata(archive, METADATA)
+    assert index.metadata(archive) == METADATA
+    assert not os.path.exists(archive.path)
+
+
+# Answers to whole requests
+
+
+def test_an_answer_to_a_whole_request_is_kept(index):
+    assert index.answer_to("ab") == ({}, 0)
+    index.keep_answer("ab", {"alpha": "1"}, 5.0)
+    index.keep_answer("ab", {"alpha": "2", "beta": "1"}, 6.0)
+    assert index.answer_to("ab") == ({"alpha": "2", "beta": "1"}, 6.0)
+    assert index.answer_to("cd") == ({}, 0)

@@ -602,3 +602,57 @@ def test_what_is_pending_is_there_and_final_only_if_all_goes_well(upgrade, fails
             raise KeyboardInterrupt
     upgrade.check(upgrade.before if fails else upgrade.after)
     assert not repair(prefix)
+
+
+# Destinations: the environment of a Python, and another place for what is installed
+
+
+def test_what_goes_elsewhere_has_its_journal_there(tmp_path, monkeypatch):
+    """A directory that is not there yet is made, also with several parents."""
+    place = str(tmp_path / "a" / "place")
+    target = make_target(str(tmp_path / "env"))
+    other = make_target(place)._replace(prefix=target.prefix, place=place, kind="elsewhere")
+    seen = []
+    monkeypatch.setattr(link.Linker, "link", spy(link.Linker.link, lambda: seen.append(os.listdir(place))))
+    carry_out(other, Change(make_tree(str(tmp_path), "one", "1.0", {"purelib/one.py": "1"}), True, "", None))
+    assert LEFT_BEHIND in seen[0]
+    assert os.listdir(place) == ["lib"]
+    assert not os.path.exists(target.prefix)
+
+
+def spy(function, tell):
+    def call(*arguments):
+        tell()
+        return function(*arguments)
+
+    return call
+
+
+@pytest.mark.parametrize("there", [[], ["a"], ["a", "place"]])
+def test_of_a_place_that_was_not_there_nothing_is_left_when_it_fails(tmp_path, monkeypatch, there):
+    os.makedirs(os.path.join(tmp_path, *there), exist_ok=True)
+    place = os.path.join(tmp_path, "a", "place")
+    tree = make_tree(str(tmp_path / "trees"), "one", "1.0", {"purelib/one.py": "1"})
+    before = snapshot(str(tmp_path))
+    monkeypatch.setattr(link.Linker, "link", lambda *_: interrupt())
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(make_target(place)._replace(kind="elsewhere"), Change(tree, True, "", None))
+    assert snapshot(str(tmp_path)) == before
+
+
+def test_where_the_environment_loses_something_its_own_journal_is_used(tmp_path, monkeypatch):
+    """A later run for the environment finds it there."""
+    target = make_target(str(tmp_path / "env"))
+    os.makedirs(target.prefix)
+    old = make_tree(str(tmp_path), "one", "1.0", {"purelib/one.py": "1"})
+    new = make_tree(str(tmp_path), "one", "2.0", {"purelib/one.py": "2"})
+    carry_out(target, Change(old, True, "", None))
+    place = str(tmp_path / "user")
+    elsewhere = make_target(place)._replace(prefix=target.prefix, place=place, kind="elsewhere")
+    seen = []
+    monkeypatch.setattr(link.Linker, "link", spy(link.Linker.link, lambda: seen.append(os.listdir(target.prefix))))
+    carry_out(elsewhere, Change(new, True, "", find_in(target, old)))
+    assert LEFT_BEHIND in seen[0]
+    assert os.listdir(elsewhere.scheme.purelib)
+    assert not os.path.exists(find_in(target, old).metadata)
+    assert LEFT_BEHIND not in os.listdir(place) + os.listdir(target.prefix)

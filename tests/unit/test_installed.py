@@ -6,8 +6,9 @@ import os
 
 import pytest
 
-from pip_accel._installed import find_installed, is_local
+from pip_accel._installed import find_installed, find_removable, is_in_user_site, is_plain
 from pip_accel._values import Installed
+from pip_accel.exceptions import Unsupported
 from tests.lib.trees import make_target
 
 
@@ -56,22 +57,76 @@ def test_the_order_does_not_depend_on_the_file_system(tmp_path):
     assert find_installed(make_target("/env")._replace(path=(site,)))["a"].version == "1"
 
 
+IN, SEEN, USER = "lib/python3/site-packages", "../system/site-packages", "../home/lib/site-packages"
+
+
 @pytest.mark.parametrize(
-    ("location", "virtual", "expected"),
+    ("location", "virtual", "kind", "expected"),
     [
-        ("lib/python3.12/site-packages", True, True),
-        ("../other/site-packages", True, False),
-        ("../env-other/site-packages", True, False),
-        ("../other/site-packages", False, True),
+        (IN, True, "environment", "removed"),
+        (SEEN, True, "environment", "kept"),
+        ("../env-other/site-packages", True, "environment", "kept"),
+        (SEEN, False, "environment", "removed"),
+        (USER, False, "environment", "removed"),
+        (USER, True, "environment", "kept"),
+        (USER, False, "user", "removed"),
+        (USER, True, "user", "kept"),
+        (SEEN, False, "user", "kept"),
+        (SEEN, True, "user", "kept"),
+        (IN, False, "user", "kept"),
+        (IN, True, "user", "refused"),
     ],
 )
-def test_a_virtual_environment_owns_what_lies_in_it(tmp_path, location, virtual, expected):
+def test_another_version_takes_the_place_of_what_is_its_own(tmp_path, location, virtual, kind, expected):
     prefix = tmp_path / "env"
-    target = make_target(str(prefix))._replace(virtual=virtual)
-    assert is_local(Installed("a", "1", os.path.normpath(prefix / location), ""), target) is expected
+    target = make_target(str(prefix))._replace(
+        virtual=virtual, kind=kind, user_site=os.path.normpath(prefix / "../home/lib/site-packages")
+    )
+    installed = Installed("alpha", "1", os.path.normpath(prefix / location), "")
+    if expected == "refused":
+        with pytest.raises(Unsupported, match=r"alpha .* hides it in the user site"):
+            find_removable(installed, target)
+    else:
+        assert find_removable(installed, target) == (installed if expected == "removed" else None)
 
 
 def test_links_to_an_environment_are_followed(tmp_path):
     site = fill(tmp_path / "env" / "site")
     (tmp_path / "link").symlink_to(tmp_path / "env")
-    assert is_local(Installed("a", "1", site, ""), make_target(str(tmp_path / "link")))
+    installed = Installed("a", "1", site, "")
+    assert find_removable(installed, make_target(str(tmp_path / "link"))) is installed
+
+
+def test_the_user_site_is_known_by_its_place(tmp_path):
+    site = fill(tmp_path / "home" / "lib")
+    (tmp_path / "link").symlink_to(tmp_path / "home")
+    target = make_target("/env")
+    for user_site, expected in ((site, True), (str(tmp_path / "link" / "lib"), True), (site + "x", False), ("", False)):
+        assert is_in_user_site(Installed("a", "1", site, ""), target._replace(user_site=user_site)) is expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "plain"),
+    [
+        ("six-1.0.dist-info/METADATA", True),
+        ("foo-1.0-py3.12.egg-info/PKG-INFO", True),
+        ("six/METADATA", True),
+        ("six-1.0.dist-info/RECORD", False),
+        ("six.dist-info/METADATA", False),
+        ("~ix-1.0.dist-info/METADATA", False),
+        ("six-1.0.DIST-INFO/METADATA", False),
+        ("foo.egg-link/x", False),
+        ("_six-1.0.dist-info/METADATA", False),
+    ],
+)
+def test_an_environment_is_plain_if_names_tell_all_that_pip_would_find(tmp_path, entry, plain):
+    path = tmp_path / "site" / entry
+    path.parent.mkdir(parents=True)
+    path.touch()
+    target = make_target("/env")._replace(path=(str(tmp_path / "missing"), str(tmp_path / "site")))
+    assert is_plain(target) is plain
+
+
+def test_an_environment_with_an_archive_on_its_path_is_not_plain(tmp_path):
+    (tmp_path / "six.egg").touch()
+    assert not is_plain(make_target("/env")._replace(path=(str(tmp_path / "six.egg"),)))

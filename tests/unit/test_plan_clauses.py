@@ -6,10 +6,12 @@ import pytest
 
 from pip_accel._index import Known
 from pip_accel._plan.clauses import (
+    Bounds,
     Demand,
     Metadata,
     applies,
-    collect_clauses,
+    collect_bounds,
+    is_certain,
     is_pinned,
     newest_winner,
     required_names,
@@ -25,7 +27,12 @@ def demand(name, specifier="", *extras, marker=""):
 
 def collect(*roots, constraints=(), dependencies=True, **chosen):
     metadata = {name: Metadata("1", requires) for name, requires in chosen.items()}
-    return collect_clauses(roots, constraints, metadata, MARKERS, dependencies=dependencies)
+    return everything(collect_bounds(roots, constraints, metadata, MARKERS, dependencies=dependencies))
+
+
+def everything(bounds):
+    """All clauses on each project."""
+    return {name: each.all for name, each in bounds.items()}
 
 
 def known(*clauses, version="1", time=100, roots=""):
@@ -81,7 +88,7 @@ def known(*clauses, version="1", time=100, roots=""):
 )  # fmt: skip
 def test_clauses_come_from_all_that_applies(roots, constraints, chosen, expected):
     metadata = {name: Metadata("1", requires) for name, requires in chosen.items()}
-    assert collect_clauses(roots, constraints, metadata, MARKERS) == expected
+    assert everything(collect_bounds(roots, constraints, metadata, MARKERS)) == expected
 
 
 def test_clauses_are_spelled_one_way():
@@ -95,8 +102,54 @@ def test_without_dependencies_only_roots_and_constraints_bind():
 
 def test_what_is_required_and_not_chosen_can_be_asked_for():
     chosen = {"a": Metadata("1", ["b>1", 'c; extra == "x"'])}
-    found = collect_clauses([demand("a"), demand("d", "<2")], [demand("b", "<3")], chosen, MARKERS, with_missing=True)
-    assert found == {"a": set(), "b": {">1", "<3"}, "d": {"<2"}}
+    found = collect_bounds([demand("a"), demand("d", "<2")], [demand("b", "<3")], chosen, MARKERS, with_missing=True)
+    assert everything(found) == {"a": set(), "b": {">1", "<3"}, "d": {"<2"}}
+
+
+@pytest.mark.parametrize(
+    ("roots", "chosen", "least"),
+    [
+        pytest.param([demand("b", ">1"), demand("b", "<9")], {"b": []}, [{">1", "<9"}], id="of the user"),
+        pytest.param([demand("a")], {"a": ["b>1"], "b": []}, [{">1"}], id="of one other"),
+        pytest.param([demand("a"), demand("b", "<9")], {"a": ["b>1"], "b": []}, [{"<9"}], id="of the user and another"),
+        pytest.param(
+            [demand("a"), demand("c")], {"a": ["b>1", "b!=5"], "c": ["b<9"], "b": []}, [{">1", "!=5"}, {"<9"}],
+            id="of two others",
+        ),
+        pytest.param([], {"b": []}, [set()], id="of nobody"),
+    ],
+)  # fmt: skip
+def test_the_clauses_are_told_that_pip_may_know_when_it_chooses(roots, chosen, least):
+    metadata = {name: Metadata("1", requires) for name, requires in chosen.items()}
+    for constraints, more in (([], set()), ([demand("b", "<99")], {"<99"})):
+        found = collect_bounds(roots, constraints, metadata, MARKERS)["b"]
+        assert sorted(map(sorted, found.least)) == sorted(sorted(each | more) for each in least)
+        assert found.all == more.union(*least, *([{">1"}] if roots and roots[0].name == "a" else []))
+
+
+@pytest.mark.parametrize(
+    ("least", "knows", "expected"),
+    [
+        ([{">1"}], [known(">1", version="2")], True),
+        ([{">1"}], [known(">1", version="3")], False),
+        ([{">1"}], [], False),
+        ([{"==2"}], [], True),
+        ([{">1"}, {"<9"}], [known(">1", version="2"), known("<9", version="2")], True),
+        ([{">1"}, {"<9"}], [known(">1", "<9", version="2")], False),
+        ([{">1"}, {"<9"}], [known(">1", version="2", time=50), known("<9", version="3")], False),
+        ([{">1"}, {"==2"}], [known(">1", version="2")], True),
+        ([{">1"}], [known(">1", version="2", roots="r")], False),
+    ],
+)
+def test_a_version_is_certain_if_it_wins_under_each_of_them(least, knows, expected):
+    bounds = Bounds(frozenset().union(*least), tuple(map(frozenset, least)))
+    assert is_certain("2", bounds, knows) is expected
+
+
+def test_what_only_one_request_was_told_is_certain_for_it():
+    bounds = Bounds(frozenset({">1", "<9"}), (frozenset({">1"}), frozenset({"<9"})))
+    knows = [known(">1", "<9", version="2", roots="r")]
+    assert [is_certain("2", bounds, knows, roots) for roots in ("r", "s", "")] == [True, False, False]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from pip_accel._plan import pip as pip_module
-from pip_accel._plan.pip import Item, Report, download, hand_over, pip_command, resolve_locally
+from pip_accel._plan.pip import Item, Report, check_out, download, hand_over, pip_command, resolve_locally
 from pip_accel._process import Completed
 from pip_accel.exceptions import NothingFound, PipFailed
 
@@ -56,11 +56,14 @@ def option(command, name):
     return command[command.index(name) + 1]
 
 
-def reporting(*items, version="1"):
+def reporting(*items, log="", errors="WARNING: odd\n"):
     def answer(command):
+        if "--log" in command:
+            with open(option(command, "--log"), "w", encoding="utf-8") as stream:
+                stream.write(log)
         with open(option(command, "--report"), "w", encoding="utf-8") as stream:
-            json.dump({"version": version, "install": list(items)}, stream)
-        return Completed(0, "Would install", "WARNING: odd\n")
+            json.dump({"version": "1", "pip_version": "27", "install": list(items)}, stream)
+        return Completed(0, "Would install", errors)
 
     return answer
 
@@ -77,15 +80,21 @@ def bringing(*names, log="", output="", errors=""):
     return answer
 
 
-def resolve(tmp_path, words=("alpha",), environ=None, python=None):
-    return resolve_locally(
-        python, list(words), page=str(tmp_path / "a page.html"), environ=environ or {}, work=str(tmp_path)
+def resolve(tmp_path, words=("alpha",), environ=None, python=None, keep_log=""):
+    page, work = str(tmp_path / "a page.html"), str(tmp_path)
+    return resolve_locally(python, list(words), page=page, environ=environ or {}, work=work, keep_log=keep_log)
+
+
+def fetch(tmp_path, words=("alpha",), passes=3, environ=None, told=None, keep_log=""):
+    told = [] if told is None else told
+    work = str(tmp_path)
+    return download(
+        None, list(words), environ=environ or {}, work=work, passes=passes, on_retry=told.append, keep_log=keep_log
     )
 
 
-def fetch(tmp_path, words=("alpha",), passes=3, environ=None, told=None):
-    told = [] if told is None else told
-    return download(None, list(words), environ=environ or {}, work=str(tmp_path), passes=passes, on_retry=told.append)
+def check(tmp_path, words=("git+https://h.example/alpha",), environ=None):
+    return check_out(None, list(words), environ=environ or {}, work=str(tmp_path))
 
 
 #: ``-P`` keeps modules of the working directory out.
@@ -110,17 +119,16 @@ def test_a_command_is_handed_over_unchanged(monkeypatch):
 
 def test_a_report_is_read(pip, tmp_path):
     direct = {"url": "file:///w/beta-2-py3-none-any.whl", "archive_info": {"hashes": {"sha256": "ab"}}}
-    pip(
-        reporting(
-            {
-                "metadata": {"name": "Alpha", "version": "1.0", "requires_dist": ["beta>1"]},
-                "download_info": {"url": "https://x/alpha.whl"},
-                "requested": True,
-                "is_direct": False,
-            },
-            {"metadata": {"name": "beta", "version": "2"}, "download_info": direct, "is_direct": True},
-        )
-    )
+    rows = [
+        {
+            "metadata": {"name": "Alpha", "version": "1.0", "requires_dist": ["beta>1"]},
+            "download_info": {"url": "https://x/alpha.whl"},
+            "requested": True,
+            "is_direct": False,
+        },
+        {"metadata": {"name": "beta", "version": "2"}, "download_info": direct, "is_direct": True},
+    ]
+    pip(reporting(*rows))
     assert resolve(tmp_path) == Report(
         (
             Item("Alpha", "1.0", "https://x/alpha.whl", True, None, ("beta>1",)),
@@ -128,12 +136,13 @@ def test_a_report_is_read(pip, tmp_path):
         ),
         "Would install",
         "WARNING: odd\n",
+        {"version": "1", "pip_version": "27", "install": rows},
     )
 
 
 def test_nothing_to_install_may_leave_no_report(pip, tmp_path):
     pip(Completed(0, "satisfied", ""))
-    assert resolve(tmp_path) == Report((), "satisfied", "")
+    assert resolve(tmp_path) == Report((), "satisfied", "", {"version": "1", "install": []}, True)
 
 
 def test_the_report_of_an_earlier_pass_is_not_taken_for_this_one(pip, tmp_path):
@@ -290,3 +299,82 @@ def test_no_secret_is_in_an_error_or_told(pip, tmp_path):
         fetch(tmp_path, ["-i", url, f"--extra-index-url={url}", "alpha"], passes=2, told=told)
     assert "hunter2" not in repr((str(caught.value), caught.value.context, told))
     assert "alpha" in caught.value.context["command"]
+
+
+def test_where_files_were_found_is_told_without_secrets(pip, tmp_path):
+    lines = [
+        "Found link https://me:secret@x/f/alpha-1.tar.gz#sha256=ab (from https://me:secret@x/simple/alpha/), "
+        "version: 1",
+        "Found link https://x/f/a%2Bb-1-py3-none-any.whl?k=v#md5=c (from https://x/simple/ab/) "
+        "(requires-python:>3, !=3.1), version: 1",
+        "Found link file:///w/beta-1.zip (from /w), version: 1",
+        "Found link https://other/f/beta-1.zip (from https://other/simple/beta/), version: 1",
+        "Skipping link: none of the wheel's tags: https://x/f/alpha-1-cp27.whl (from https://x/simple/alpha/)",
+    ]
+    pip(bringing(log="".join(f"2026-01-01T00:00:00,000   {line}\n" for line in lines)))
+    assert fetch(tmp_path).links == {
+        "alpha-1.tar.gz": "https://x/f/alpha-1.tar.gz#sha256=ab (from https://x/simple/alpha/)",
+        "a+b-1-py3-none-any.whl": (
+            "https://x/f/a%2Bb-1-py3-none-any.whl?k=v#md5=c (from https://x/simple/ab/) (requires-python:>3, !=3.1)"
+        ),
+        "beta-1.zip": "https://other/f/beta-1.zip (from https://other/simple/beta/)",
+    }
+
+
+def test_without_a_log_no_place_is_known(pip, tmp_path):
+    pip(Completed(0, "", ""))
+    assert fetch(tmp_path).links == {}
+
+
+@pytest.mark.parametrize(
+    ("log", "expected"), [("Collecting a\n", False), ("Will try a different candidate, due to conflict:\n", True)]
+)
+def test_the_log_of_the_no_index_pass_tells_it_too(pip, tmp_path, log, expected):
+    kept = tmp_path / "kept"
+    pip(reporting(log=log))
+    assert resolve(tmp_path).backtracked is expected
+    assert resolve(tmp_path, keep_log=str(kept)).backtracked is expected
+    assert kept.read_text() == log
+
+
+def test_the_logs_of_all_passes_are_kept_where_it_is_asked(pip, tmp_path):
+    def fail(command):
+        bringing(log="first\n")(command)
+        return failure(TIMEOUT)
+
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    pip(fail, bringing("alpha-1.tar.gz", log="second\n"))
+    fetch(tmp_path, keep_log=str(log))
+    assert log.read_text() == "before\nfirst\nsecond\n"
+
+
+def test_a_log_that_pip_did_not_write_leaves_the_other_as_it_is(pip, tmp_path):
+    pip(Completed(0, "", ""))
+    fetch(tmp_path, keep_log=str(tmp_path / "log"))
+    assert not (tmp_path / "log").exists()
+
+
+# Repositories
+
+
+def test_what_is_checked_out_is_told_as_pip_reports_it(pip, tmp_path):
+    item = {"download_info": {"url": "https://h.example/alpha", "vcs_info": {"commit_id": "0" * 40}}}
+    fake = pip(reporting(item))
+    words = ["--src", "s", "--editable", "git+https://h.example/alpha#egg=alpha"]
+    assert check(tmp_path, words, {"A": "b"}) == item
+    (command,), (given,) = fake.commands, fake.environs
+    assert command[-4:] == words
+    assert {"--dry-run", "--no-deps", "--no-index", "--ignore-installed", "--no-build-isolation"} <= set(command)
+    assert given["A"] == "b"
+
+
+def test_a_repository_that_cannot_be_had_is_an_error_with_pips_words(pip, tmp_path):
+    error = "ERROR: Failed to clone https://me:hunter2@h.example/alpha\n"
+    fake = pip(failure(error, "Cloning\n", 2))
+    with pytest.raises(PipFailed, match="Failed to clone") as caught:
+        check(tmp_path, ["git+https://me:hunter2@h.example/alpha"])
+    assert len(fake.commands) == 1
+    context = caught.value.context
+    assert (context["status"], context["output"]) == (2, "Cloning\n")
+    assert "hunter2" not in repr((str(caught.value), context))

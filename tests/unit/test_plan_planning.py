@@ -19,9 +19,11 @@ from pip_accel._names import canonical_name
 from pip_accel._plan import planning
 from pip_accel._plan.clauses import Demand
 from pip_accel._plan.pip import Downloads, Item, Report
-from pip_accel._plan.planning import _spellings, make_plan, parse_metadata
+from pip_accel._plan.planning import _Pass, _spellings, make_plan, parse_metadata
 from pip_accel._plan.question import Direct, Question, roots_digest
+from pip_accel._plan.stand_ins import StandIn
 from pip_accel._process import Completed
+from pip_accel._values import Archive
 from pip_accel.exceptions import NothingFound, Unsupported
 from tests.lib.archives import make_sdist, make_wheel
 from tests.lib.trees import make_target
@@ -57,9 +59,12 @@ class World:
         self.downloads = 0
         self.said = []
         self.prepared = []
+        self.logs = []
+        self.query = ""  # of the URLs that archives come from
+        self.yanked = {}  # reasons by file name
         self.backtracked = False
         self.complete = True
-        self.now = 1_000_000
+        self.now = 1_000_000.0
         self.config = types.SimpleNamespace(offline=False, index_max_age=None, max_retries=3)
         target = make_target(os.path.join(self.root, "env"))._replace(markers=MARKERS)
         self.resources = types.SimpleNamespace(
@@ -101,8 +106,9 @@ class World:
 
     # What stands in for pip
 
-    def resolve(self, python, words, *, page, environ, work):
+    def resolve(self, python, words, *, page, environ, work, keep_log):
         self.local_passes += 1
+        self.logs.append(keep_log)
         with open(page, encoding="utf-8") as stream:
             urls = [url.partition("#")[0] for url in re.findall('href="([^"]+)"', stream.read())]
         candidates = {unquote(url.rsplit("/", 1)[-1]): url for url in urls}
@@ -119,10 +125,12 @@ class World:
             name, version, requires = describe(filename)
             asked = canonical_name(name) in {canonical_name(Requirement(word).name) for word in words}
             items.append(Item(name, version, candidates[filename], asked, None, tuple(requires)))
-        return Report(tuple(items), "Would install\n", "")
+        rows = [{"metadata": {"name": each.name}, "download_info": {"url": each.url}} for each in items]
+        return Report(tuple(items), "Would install\n", "", {"version": "1", "install": rows})
 
-    def download(self, python, words, **more):
+    def download(self, python, words, *, keep_log, **more):
         self.downloads += 1
+        self.logs.append(keep_log)
         stage = self.directory("stage")
 
         def requires(filename):
@@ -135,7 +143,13 @@ class World:
         if chosen is None:
             raise NothingFound("nothing", status=1)
         files = tuple(self.copy(filename, stage) for filename in chosen.values())
-        return Downloads(files=files, backtracked=self.backtracked, complete=self.complete, yanked=())
+        yanked = tuple((filename, reason) for filename, reason in self.yanked.items() if filename in chosen.values())
+        links = {filename: self.link(filename) for filename in self.remote}
+        return Downloads(files, self.backtracked, self.complete, yanked, links)
+
+    def link(self, filename):
+        """pip's words for where an archive was found."""
+        return f"https://index/f/{filename}{self.query}#sha256=ab (from https://index/simple/x/) (requires-python:>3)"
 
     def copy(self, filename, stage):
         with open(self.remote[filename], "rb") as source, open(os.path.join(stage, filename), "wb") as stream:
@@ -201,7 +215,8 @@ def test_an_answer_is_as_old_as_its_oldest_part(world):
     world.publish("alpha", "1.0", requires=["beta<9"])
     world.plan("alpha")
     world.now += 500
-    assert world.plan("alpha", "beta").learned == 1_000_000 + 500
+    assert world.plan("alpha").learned == 1_000_000 + 500
+    assert world.plan("alpha", "beta").learned == 1_000_000
     assert world.plan("beta").learned == 1_000_000
 
 
@@ -232,6 +247,15 @@ def test_another_view_does_not_answer(world):
     assert world.plan("alpha", view=VIEW._replace(places=("https://other/simple", (), (), False))).online
     assert not world.plan("alpha").online
     assert world.downloads == 3
+
+
+def test_what_another_view_was_told_vouches_for_nothing(world):
+    other = VIEW._replace(places=("https://other/simple", (), (), False))
+    world.publish("alpha", "1.0")
+    world.plan("alpha")
+    world.publish("alpha", "2.0")
+    world.plan("alpha==1.0", view=other)
+    assert versions(world.plan("alpha", view=other)) == {"alpha": "2.0"}
 
 
 def test_a_constraint_is_a_clause(world):
@@ -369,6 +393,118 @@ def test_what_pip_found_in_a_place_that_we_do_not_know_is_left_to_pip(world, mon
         world.plan(directs=(by_path(path),))
 
 
+# What stands in for what is asked for by URL
+
+
+def stand_in(world, *, editable=False, name="alpha-1.0-py3-none-any.whl"):
+    """A stand-in, and what makes a question with it."""
+    stub = make_wheel(os.path.join(world.root, "stub"), "alpha", "1.0", requires=["beta<2"])
+    archive = Archive(os.path.join(world.root, name), name, "" if editable else "a" * 64)
+    found = StandIn("alpha", stub, archive, {"url": "https://h.example/alpha", "archive_info": {}}, editable)
+    url = f"file://{pathname2url(stub)}"
+    changes = {
+        "directs": (Direct("alpha", stub, "wheel", frozenset(), "", "identity"),),
+        "stand_ins": {url: found},
+        "shown": ((stub, "https://h.example/alpha"),),
+        "install_words": ("beta<2",),
+        "download_words": ("beta<2",),
+    }
+    return found, url, changes
+
+
+def with_stand_in(world, monkeypatch, url, stub):
+    """Let pip report the stand-in, and fetch it, too."""
+    item = Item("alpha", "1.0", url + "#sha256=b", True, {"url": url}, ("beta<2",))
+    row = {"metadata": {"name": "alpha"}, "download_info": {"url": url}}
+
+    def resolve(*words, **more):
+        report = world.resolve(*words, **more)
+        if not isinstance(report, Report):
+            return report
+        raw = {**report.raw, "install": [*report.raw["install"], row]}
+        return report._replace(items=(*report.items, item), output=f"Processing {stub}\n", errors=stub, raw=raw)
+
+    def download(*words, **more):
+        downloads = world.download(*words, **more)
+        copy = os.path.join(world.directory("stage"), os.path.basename(stub))
+        with open(stub, "rb") as source, open(copy, "wb") as stream:
+            stream.write(source.read())
+        return downloads._replace(files=(copy, *downloads.files))
+
+    monkeypatch.setattr(planning, "resolve_locally", resolve)
+    monkeypatch.setattr(planning, "download", download)
+
+
+@pytest.mark.parametrize("editable", [False, True])
+def test_in_place_of_a_stand_in_comes_what_it_stands_for(world, monkeypatch, editable):
+    for version in ("1.0", "2.0"):
+        world.publish("beta", version)
+    found, url, changes = stand_in(world, editable=editable)
+    with_stand_in(world, monkeypatch, url, found.path)
+    for online in (True, False):
+        plan = world.plan(report=True, **changes)
+        beta, alpha = plan.pins
+        assert (beta.name, beta.version, beta.editable) == ("beta", "1.0", False)
+        assert (alpha.archive, alpha.requested, alpha.editable) == (found.archive, True, editable)
+        assert alpha.direct_url == '{"archive_info": {}, "url": "https://h.example/alpha"}'
+        assert plan.online is online
+        assert (plan.output, plan.errors) == ("Processing https://h.example/alpha\n", "https://h.example/alpha")
+        assert plan.report["install"][-1]["download_info"] == found.direct
+    assert world.downloads == 1
+    assert world.resources.index.archives_in_any_view("alpha") == []
+
+
+# What pip reports, and its log
+
+
+def test_a_report_tells_where_archives_came_from(world):
+    world.publish("alpha", "1.0", requires=["beta"])
+    world.publish("beta", "2.0")
+    first, again = (world.plan("alpha", report=True) for _ in range(2))
+    assert (first.online, again.online) == (True, False)
+    for plan in (first, again):
+        rows = {row["metadata"]["name"]: row["download_info"]["url"] for row in plan.report["install"]}
+        assert rows == {pin.name: f"https://index/f/{pin.archive.filename}" for pin in plan.pins}
+        assert plan.report["version"] == "1"
+    assert world.plan("alpha").report == {}
+
+
+def test_where_that_is_not_known_the_report_is_left_to_pip(world):
+    world.publish("alpha", "1.0")
+    world.query = "?token=x"
+    for _ in range(2):
+        with pytest.raises(Unsupported, match=r"where alpha-1\.0-py3-none-any\.whl came from"):
+            world.plan("alpha", report=True)
+    assert versions(world.plan("alpha")) == {"alpha": "1.0"}
+
+
+def test_a_warning_of_a_yanked_archive_has_the_link_that_it_came_by(world, monkeypatch):
+    filename = os.path.basename(world.publish("alpha", "1.0"))
+    world.yanked[filename] = "broken"
+
+    def resolve(*words, page, **more):
+        report = world.resolve(*words, page=page, **more)
+        url = report.items[0].url
+        said = "WARNING: The candidate selected is a yanked version: 'alpha' candidate (version 1.0 at "
+        said += f"{url}#sha256=ab (from file://{page}) (requires-python:>3))\nReason for being yanked: broken\n"
+        return report._replace(errors=said)
+
+    monkeypatch.setattr(planning, "resolve_locally", resolve)
+    for _ in range(2):
+        warning, reason = world.plan("alpha==1.0").errors.splitlines()
+        assert warning.endswith(f"candidate (version 1.0 at {world.link(filename)})")
+        assert reason == "Reason for being yanked: broken"
+    assert world.downloads == 1
+
+
+def test_pips_log_goes_where_it_is_asked_for(world):
+    world.publish("alpha", "1.0")
+    world.plan("alpha", log="/a/log")
+    assert world.logs == ["/a/log"] * 2
+    world.plan("alpha")
+    assert world.logs[2:] == [""]
+
+
 # Order and names
 
 
@@ -376,7 +512,11 @@ def item(name, *requires, url=""):
     return Item(name, "1", url or f"file:///i/{name}-1-py3-none-any.whl", False, None, requires)
 
 
-def test_names_are_spelled_as_the_first_requirement_spells_them():
+def spell(world, report, **changes):
+    return _spellings(_Pass(world.resources, question(**changes), {}, world, world.root), report)
+
+
+def test_names_are_spelled_as_the_first_requirement_spells_them(world):
     report = Report(
         (item("alpha", "Beta_B>=1", "GAMMA"), item("beta-b", url="file:///i/beta_b-1%2Blocal.tar.gz"), item("gamma")),
         "Processing /i/alpha-1-py3-none-any.whl\n"
@@ -384,16 +524,18 @@ def test_names_are_spelled_as_the_first_requirement_spells_them():
         "Requirement already satisfied: gamma in /x (from alpha)\n",
         "",
     )
-    assert _spellings(question(spellings={"alpha": "ALPHA"}), report) == {"alpha": "ALPHA", "beta-b": "Beta_B"}
+    assert spell(world, report, spellings={"alpha": "ALPHA"}) == {"alpha": "ALPHA", "beta-b": "Beta_B"}
 
 
-def test_the_users_spelling_counts_first():
+def test_the_users_spelling_counts_first(world):
     report = Report((item("alpha", "beta"), item("beta")), "Processing /i/beta-1-py3-none-any.whl (from alpha)\n", "")
-    assert _spellings(question(spellings={"beta": "BETA"}), report)["beta"] == "BETA"
+    assert spell(world, report, spellings={"beta": "BETA"})["beta"] == "BETA"
 
 
 def test_the_digest_of_a_request_is_that_of_its_content():
     one = question("a[y,x]>1", constraints=["b<2"])
+    named = by_path("/w.whl")._replace(identity="of what it stands for")
+    assert roots_digest(question(directs=(named,))) == roots_digest(question(directs=(named._replace(path="/x.whl"),)))
     assert roots_digest(one) == roots_digest(question("a[x,y]>1", constraints=["b<2"], refresh=True, python="/x"))
     for other in (
         question("a[x]>1", constraints=["b<2"]),

@@ -52,6 +52,12 @@ SAME = {
     "nothing": "\n# only\n   \n",
     "config-settings": "six --config-settings=a=b -C c='d e' ; # f\nidna ; os_name != '-C' -Ca=b\n-Ca=b\n",
     "known-feature": "--use-feature build-constraint\nsix\n",
+    "editable": "-e ./project[x] # c\n--editable=project -Ca=b\nsix\n",
+    "editables-on-a-line": "-e ./project -e ./none\n",
+    "url": "https://h.example/six.zip#egg=six # c\nidna @ https://h.example/idna.zip\n",
+    "url-with-a-blank-before-its-sharp": "https://h.example/six.zip #egg=six\n",
+    "version-control": "git+https://${NAME}.example/six@v1\n",
+    "file-url": "-c file://${HERE}/inner/limits.txt\n",
 }
 REFUSED_BY_PIP = {
     "unknown-option": "--unknown\n",
@@ -72,18 +78,19 @@ REFUSED_BY_PIP = {
     "requirement": "six = 1\n",
     "constraint-with-extras": "-c inner/extras.txt\nsix\n",
     "both-about-hashes": "--require-hashes\n--no-require-hashes\nsix\n",
+    "missing-file-url": "-r file:///nonexistent/r.txt\n",
+    "editable-by-name": "-e six\n",
 }
 LEFT_TO_PIP = {
-    "editable": "-e ./project\n",
     "editable-behind": "six -e .\n",
+    "editable-behind-a-directory": "./project -e ./project\n",
+    "editable-constraint": "-c inner/editable.txt\nsix\n",
+    "editable-without-a-project": "-e ./inner\n",
+    "editable-with-an-include": "-e ./project -r inner/one.txt\n",
     "feature": "--use-feature fast-deps\nsix\n",
     "all-releases": "--all-releases six\nsix\n",
     "only-final": "--only-final=:all:\nsix\n",
     "hash-without-requirement": f"--hash=sha256:{HASH}\nsix\n",
-    "remote": "-r https://h.example/r.txt\n",
-    "remote-in-capitals": "-c HTTPS://h.example/r.txt\n",
-    "file-url": "-r file:///r.txt\n",
-    "url": "https://h.example/six.zip\n",
     "locale-encoding": b"six # \xe9\n",
     "pylock": "-r pylock.toml\n",
 }
@@ -93,7 +100,49 @@ INNER = {
     "extras.txt": "six[x]\n",
     "back.txt": "-r ../reqs.txt\n",
     "here/x": "",
+    "editable.txt": "-e ./project\n",
+    "../project/setup.py": "",
+    "remote.txt": "-r https://h.example/a/reqs.txt\n",
 }
+
+
+#: by what the words name: contents by URL
+REMOTE = {
+    "alone": {"https://h.example/a/reqs.txt": "six>1 # c\n-f here\n--pre\nidna ; os_name != 'x'\n"},
+    "beside": {
+        "https://h.example/a/reqs.txt": "-r more.txt\n-c ../limits.txt\nsix\n-r /top.txt\n",
+        "https://h.example/a/more.txt": "attrs\n-r in/more.txt\n",
+        "https://h.example/a/in/more.txt": "certifi\n",
+        "https://h.example/limits.txt": "six<2\n",
+        "https://h.example/top.txt": "urllib3\n",
+    },
+    "elsewhere": {
+        "https://h.example/a/reqs.txt": "-r http://other.example/x?a=b\n-c https://OTHER.example/y\nsix\n",
+        "http://other.example/x?a=b": "idna\n-r z\n",
+        "http://other.example/z": "attrs\n",
+        "https://OTHER.example/y": "attrs>1\n",
+    },
+    "on-this-machine": {"https://h.example/a/reqs.txt": "-r file://${HERE}/inner/limits.txt\n-e ./project\n"},
+    "twice": {
+        "https://h.example/a/reqs.txt": "-r more.txt\n-r more.txt\n",
+        "https://h.example/a/more.txt": "six --hash=sha256:" + HASH + "\n",
+    },
+    "escaped": {
+        "https://h.example/a/reqs.txt": "-r a%20b.txt\n-r 'c d.txt'\n",
+        "https://h.example/a/a%20b.txt": "six\n",
+        "https://h.example/a/c d.txt": "idna\n",
+    },
+    "continued": {"https://h.example/a/reqs.txt": "six \\\n>=1 \\\n # c\nidna\n"},
+}
+REMOTE_REFUSED_BY_PIP = {
+    "missing": {"https://h.example/a/reqs.txt": "-r none.txt\n"},
+    "itself": {"https://h.example/a/reqs.txt": "-r reqs.txt\n"},
+}
+REMOTE_LEFT_TO_PIP = {
+    "not-ascii": {"https://h.example/a/reqs.txt": "six # caf\xe9\n"},
+    "pylock": {"https://h.example/a/reqs.txt": "-r pylock.toml\n", "https://h.example/a/pylock.toml": "x"},
+}
+REMOTE_WORDS = ["install", "-r", "https://h.example/a/reqs.txt", "-r", "inner/remote.txt"]
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +167,42 @@ def answers(workshop):
     keys = [*SAME, *REFUSED_BY_PIP]
     cases = [Case(["install", "-r", "reqs.txt"], make_environ(workshop / key), str(workshop / key)) for key in keys]
     return dict(zip(keys, ask_pip(cases), strict=True))
+
+
+@pytest.fixture(scope="module")
+def remote_answers(workshop):
+    place, pages = workshop / "utf-8", {**REMOTE, **REMOTE_REFUSED_BY_PIP}
+    cases = [Case(REMOTE_WORDS, make_environ(place), str(place), each) for each in pages.values()]
+    return dict(zip(pages, ask_pip(cases), strict=True))
+
+
+def parse_remote(place, pages):
+    def fetch(url, options):
+        if url not in pages:
+            raise Unsupported("there is nothing at {url}", url=url)
+        return pages[url].encode("latin-1")
+
+    return parse(REMOTE_WORDS, make_environ(place), fetch=fetch)
+
+
+@pytest.mark.parametrize("key", REMOTE)
+def test_files_at_urls_mean_what_they_mean_to_pip(workshop, remote_answers, monkeypatch, key):
+    monkeypatch.chdir(workshop / "utf-8")
+    request = parse_remote(workshop / "utf-8", REMOTE[key])
+    check_request(request, remote_answers[key], str(workshop / "utf-8"))
+    assert {name: content.decode() for name, content in request.contents.items() if "://" in name} == REMOTE[key]
+
+
+@pytest.mark.parametrize("key", REMOTE_REFUSED_BY_PIP)
+def test_what_is_wrong_at_a_url_is_wrong_for_pip(remote_answers, key):
+    assert "error" in remote_answers[key]
+
+
+@pytest.mark.parametrize("key", [*REMOTE_REFUSED_BY_PIP, *REMOTE_LEFT_TO_PIP])
+def test_only_pip_can_serve_what_is_at_a_url(workshop, monkeypatch, key):
+    monkeypatch.chdir(workshop / "utf-8")
+    with pytest.raises(Unsupported):
+        parse_remote(workshop / "utf-8", {**REMOTE_REFUSED_BY_PIP, **REMOTE_LEFT_TO_PIP}[key])
 
 
 @pytest.mark.parametrize("key", SAME)

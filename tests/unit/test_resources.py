@@ -240,3 +240,36 @@ def test_the_files_of_the_whole_process_go_with_the_run(config):
             assert os.path.dirname(short) == usual
         assert tempfile.gettempdir() == usual
     assert not os.path.exists(short) and os.listdir(os.path.join(config.data_directory, "tmp")) == []
+
+
+# A run that keeps nothing
+
+
+def test_a_run_that_keeps_nothing_has_a_data_directory_of_its_own(config):
+    with open_here(config) as resources:
+        kept = resources.place("x")
+    with open_resources(config, TARGET, None, {}, keep=False) as resources:
+        directory = resources.config.data_directory
+        assert (resources.kept, os.path.isdir(directory)) == (False, True)
+        assert not directory.startswith(config.data_directory)
+        assert resources.index.root.startswith(directory)
+        assert resources.place("x") != kept
+        with open(os.path.join(resources.directory("work"), "x"), "wb"):
+            pass
+    assert not os.path.exists(directory)
+
+
+def test_a_run_that_keeps_nothing_needs_no_data_directory(config, tmp_path):
+    tmp_path.chmod(0o777)
+    config.data_directory = str(tmp_path)
+    with pytest.raises(DataDirectoryError), open_here(config):
+        pass
+    with open_resources(config, TARGET, None, {}, keep=False) as resources:
+        assert not resources.kept
+    assert os.listdir(tmp_path) == []
+
+
+def test_other_runs_keep_what_they_learn(config):
+    with open_here(config) as resources:
+        assert resources.kept
+        assert resources.config is config
