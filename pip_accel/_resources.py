@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Resources", "host_pip_version", "is_older", "open_data_directory", "open_resources"]
 
 _ABANDONED = 86400  # seconds
+_SHORT = 60  # bytes
 _ELSEWHERE = "elsewhere"  # name of the file that lists temporary directories in other places
 
 
@@ -71,7 +72,9 @@ class Resources:
         """Make a temporary directory with a short path. It goes with the run, or with the next if that is killed."""
         import tempfile
 
-        path = tempfile.mkdtemp(prefix="pip-accel-", dir=self._short_root)
+        places = (self._short_root or tempfile.gettempdir(), "/tmp")  # where $TMPDIR is no place for sockets either
+        fitting = [place for place in places if len(os.fsencode(place)) <= _SHORT and os.path.isdir(place)]
+        path = tempfile.mkdtemp(prefix="pip-accel-", dir=(*fitting, places[0])[0])
         with open(os.path.join(self.temporary, _ELSEWHERE), "a", encoding="utf-8") as stream:
             stream.write(path + "\n")
         return path

@@ -80,6 +80,10 @@ class Backend:
             output=self.output.rstrip(),
         )
 
+    def _unavailable(self, error: BackendUnavailable) -> BuildFailed:
+        reason = str(error.traceback).strip().rpartition("\n")[2]  # what was raised; the rest is about this process
+        return self._failure(f"cannot import build backend {error.backend_name!r} ({reason})")
+
     def requires(self) -> list[str]:
         """Ask which requirements a build has beyond those in ``pyproject.toml``."""
         caller = self._caller
@@ -89,7 +93,7 @@ class Backend:
         except HookMissing:
             return []
         except BackendUnavailable as error:
-            raise self._failure(f"its build backend cannot be imported ({error})") from error
+            raise self._unavailable(error) from error
 
     def metadata(self, directory: str) -> str:
         """Prepare the metadata; give the path of the ``.dist-info`` directory."""
@@ -101,7 +105,7 @@ class Backend:
         except HookMissing as error:
             raise Unsupported("the build backend of {label} knows no editables", label=self.label) from error
         except BackendUnavailable as error:
-            raise self._failure(f"its build backend cannot be imported ({error})") from error
+            raise self._unavailable(error) from error
 
     def wheel(self, directory: str, metadata: str | None) -> str:
         """Build the wheel; give its path.
@@ -112,7 +116,7 @@ class Backend:
             build = self._caller.build_editable if self._editable else self._caller.build_wheel
             name = build(directory, self._settings, metadata)
         except BackendUnavailable as error:
-            raise self._failure(f"its build backend cannot be imported ({error})") from error
+            raise self._unavailable(error) from error
         path = os.path.join(directory, name)
         if not os.path.isfile(path):
             raise NoBuildOutput(
