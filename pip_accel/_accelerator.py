@@ -26,8 +26,18 @@ if TYPE_CHECKING:
     from pip_accel._resources import Resources
     from pip_accel.config import Config
 
-__all__ = ["Outcome", "PatchedAttribute", "PipAccelerator", "check_target", "install", "running_inside", "secure"]
+__all__ = [
+    "Outcome",
+    "PatchedAttribute",
+    "PipAccelerator",
+    "check_target",
+    "install",
+    "running_inside",
+    "secure",
+    "target_of",
+]
 
+_PLAIN_PREFIX = (26, 3)  # from this pip on, --prefix means the same with Debian's Python as with others
 _OLDEST_PIP = (25, 3)  # earlier ones prepare every sdist before they report what they would install
 
 
@@ -76,7 +86,7 @@ class PipAccelerator:
 
         words = [*(["--python", self.python] if self.python is not None else []), "install", *arguments]
         request = parse(words, os.environ)
-        target = find_target(request.python, request.destination)
+        target = target_of(request)
         check_target(target, request)
         keep = not request.no_cache
         with (
@@ -88,6 +98,19 @@ class PipAccelerator:
 
 def _ignore(text: str) -> None:
     """Nobody wants to know."""
+
+
+def target_of(request: Request) -> Target:
+    """Describe what a request wants to be installed into.
+
+    :raises Unsupported: its interpreter cannot be started, or pip refuses to install there.
+    """
+    destination = request.destination
+    if destination.prefix:
+        from pip_accel._resources import host_pip_version, is_older
+
+        destination = destination._replace(plain=not is_older(host_pip_version(), _PLAIN_PREFIX))
+    return find_target(request.python, destination)
 
 
 def check_target(target: Target, request: Request) -> None:
@@ -289,7 +312,8 @@ def _brace(plan: Plan) -> None:
 
     for pin in plan.pins:
         if canonical_name(pin.name) == "pip" and is_older(pin.version, _OLDEST_PIP):
-            raise Unsupported("pip-accel will not work here any more with pip {version}", version=pin.version)
+            text = "pip-accel will not work here any more with pip {version}: pip does all of this run"
+            raise Unsupported(text, version=pin.version, alarming=True)
 
 
 def _changes(engine: Engine, plan: Plan, request: Request) -> tuple[Change, ...]:
@@ -306,11 +330,11 @@ def _changes(engine: Engine, plan: Plan, request: Request) -> tuple[Change, ...]
     for pin, tree in zip(pins, engine.trees(pins), strict=True):
         name = canonical_name(pin.name)
         old = installed.get(name)
-        if old is not None:
-            old = find_removable(old, target)
+        own = find_removable(old, target) if old is not None else None
+        beside = old if own is None and target.kind != "user" else None
         # pip's lines, and its directory of headers, have the name as it was asked for.
         tree = tree._replace(name=plan.spellings.get(name, tree.name))
-        changes.append(Change(tree, pin.requested, pin.direct_url, old))
+        changes.append(Change(tree, pin.requested, pin.direct_url, own, beside))
     return tuple(changes)
 
 

@@ -70,16 +70,20 @@ class Printer:
 
     def replaced(self, change: Change) -> None:
         """Print what pip prints when it takes a version out."""
+        installed = change.replaces or change.beside
+        if installed is None:
+            return
+        name, version = _name_and_version(installed)
         if change.replaces is not None:
-            old = " ".join(_name_and_version(change.replaces))
-            self._print(
-                [
-                    f"  Attempting uninstall: {change.tree.name}",
-                    f"    Found existing installation: {old}",
-                    f"    Uninstalling {old.replace(' ', '-')}:",
-                    f"      Successfully uninstalled {old.replace(' ', '-')}",
-                ]
-            )
+            done = [f"    Uninstalling {name}-{version}:", f"      Successfully uninstalled {name}-{version}"]
+        else:
+            place, prefix = os.path.realpath(installed.location), self._target.prefix
+            done = [
+                f"    Not uninstalling {installed.name} at {place}, outside environment {prefix}",
+                f"    Can't uninstall '{installed.name}'. No files were found to uninstall.",
+            ]
+        first = [f"  Attempting uninstall: {change.tree.name}", f"    Found existing installation: {name} {version}"]
+        self._print([*first, *done])
 
     def finish(self, outcome: Outcome) -> None:
         """Print what pip prints when all is done."""

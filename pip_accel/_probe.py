@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["probe"]
 
 
-def probe(user: bool | None = None, target: str = "", prefix: str = "", root: str = "") -> dict[str, Any]:
+def probe(
+    user: bool | None = None, target: str = "", prefix: str = "", root: str = "", plain: bool = False
+) -> dict[str, Any]:
     """Give the fields of a ``Target`` as plain values; the parameters are the fields of a ``Destination``.
 
     :raises ValueError: pip refuses to install there.
@@ -36,7 +38,7 @@ def probe(user: bool | None = None, target: str = "", prefix: str = "", root: st
     elif user:
         kind, place, scheme = "user", _user_base(), _scheme("user", virtual)
     elif prefix:
-        kind, place, scheme = "elsewhere", prefix, _scheme("prefix", virtual, prefix)
+        kind, place, scheme = "elsewhere", prefix, _scheme("prefix", virtual, prefix, plain)
     else:
         kind, place, scheme = "environment", sys.prefix, own
     if root:
@@ -74,14 +76,15 @@ def probe(user: bool | None = None, target: str = "", prefix: str = "", root: st
     }
 
 
-def _scheme(key: str, virtual: bool, base: str = "") -> dict[str, str]:
+def _scheme(key: str, virtual: bool, base: str = "", plain: bool = False) -> dict[str, str]:
     """Give the directories of a scheme, as pip uses them.
 
     :param key: ``prefix``, ``home`` or ``user``.
     :param base: takes the place of the prefix.
+    :param plain: whether that has no ``local`` below it where Debian's Python does.
     """
     name = _scheme_name(key)
-    if base and name == "osx_framework_library":
+    if base and (name == "osx_framework_library" or (plain and name == "posix_local")):
         name = "posix_prefix"
     names = ("installed_base", "base", "installed_platbase", "platbase", "prefix", "exec_prefix", "userbase")
     paths = sysconfig.get_paths(scheme=name, vars=dict.fromkeys(names, base) if base else None)

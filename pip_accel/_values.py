@@ -42,6 +42,7 @@ class Destination(NamedTuple):
     target: str = ""  #: ``--target``, absolute
     prefix: str = ""  #: ``--prefix``, absolute
     root: str = ""  #: ``--root``, absolute
+    plain: bool = False  #: whether ``--prefix`` has no ``local`` below it even with Debian's Python (from pip 26.3 on)
 
 
 class Target(NamedTuple):
@@ -146,3 +147,4 @@ class Change(NamedTuple):
     requested: bool
     direct_url: str  #: contents of ``direct_url.json``, or empty
     replaces: Installed | None
+    beside: Installed | None = None  #: what stays, as it is not the target's own, though pip speaks of removing it

@@ -116,7 +116,8 @@ def _hand_over(words: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _install(words: Sequence[str], environ: Mapping[str, str], config: Config) -> int:
-    from pip_accel._environment import find_target, validate_environment
+    from pip_accel._accelerator import target_of
+    from pip_accel._environment import validate_environment
     from pip_accel._messages import Messages
     from pip_accel._plan.arguments import parse
 
@@ -136,12 +137,14 @@ def _install(words: Sequence[str], environ: Mapping[str, str], config: Config) -
         validate_environment(environ)
     try:
         with _signals_raise():
-            target = find_target(request.python, request.destination)
-            return _install_into(target, request, environ, config, messages)
+            return _install_into(target_of(request), request, environ, config, messages)
     except DataDirectoryError as error:
         messages.warning(str(error))
     except Unsupported as reason:
-        messages.debug(f"pip does all of it: {reason}")
+        if reason.context.get("alarming"):
+            messages.warning(str(reason))
+        else:
+            messages.debug(f"pip does all of it: {reason}")
     return _hand_over(words, environ)
 
 

@@ -46,7 +46,7 @@ def install(
     :param template: body of launchers, see :func:`~pip_accel._install.scripts.learn_template`.
     :param umask: that of this process.
     :param on_start: called when everything is decided and nothing has changed yet.
-    :param on_replace: called for each change that replaces a distribution, before anything is removed.
+    :param on_replace: called for each change that replaces or hides a distribution, before anything is removed.
     :param replace: whether what lies in the directory of ``--target`` is replaced.
     :returns: paths of what stays there in place of what was to be installed.
     :raises UnsafeArchive: a file would lie outside of its scheme's directory.
@@ -64,7 +64,7 @@ def install(
         def announce() -> None:
             if on_replace is not None:
                 for change in changes:
-                    if change.replaces is not None:
+                    if change.replaces is not None or change.beside is not None:
                         on_replace(change)
 
         with pending(steps, place, linker, announce):

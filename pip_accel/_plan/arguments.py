@@ -257,7 +257,8 @@ def _destination(values: Mapping[str, Any]) -> Destination:
         raise Unsupported("a directory to install into has no name")
     if (user and places) or (len(places) > 1 and "target_dir" in places):
         raise Unsupported("the options that say where to install exclude each other")
-    return Destination(user, *(os.path.abspath(places[dest]) if dest in places else "" for dest in dests))
+    target, prefix, root = (os.path.abspath(places[dest]) if dest in places else "" for dest in dests)
+    return Destination(user, target, prefix, root)
 
 
 def download_words(request: Request) -> list[str]:
