@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from pip_accel._environment import find_target, validate_environment
 from pip_accel._plan.requirement_files import is_remote
-from pip_accel._plan.stand_ins import Substituted, substitute
+from pip_accel._plan.stand_ins import Substituted
 from pip_accel._values import Change, Target
 from pip_accel.exceptions import Unsupported
 
@@ -239,12 +239,12 @@ def _open_log(path: str) -> None:
 
 def _with_stand_ins(engine: Engine, request: Request, say: Callable[[str], None]) -> tuple[Substituted, bool]:
     """Put stand-ins into a request for editables and what is asked for by URL; say also whether one was fetched."""
-    if not any(root.url or root.editable for root in request.requirements) and not any(map(is_remote, request.files)):
+    if all(root.kind in ("", "wheel") for root in request.requirements) and not any(map(is_remote, request.files)):
         return Substituted(request, {}, ()), False
     from pip_accel._direct import Directs
 
     directs = Directs(engine, request, say)
-    substituted = substitute(request, directs.find, engine.resources.directory("asked"))
+    substituted = directs.substitute()
     return substituted, directs.online or any(map(is_remote, request.files))
 
 

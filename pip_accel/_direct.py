@@ -2,6 +2,9 @@
 
 An archive at a URL is fetched once where its hash is given, or where its file name has a version; a commit once where
 it is named in full. All else at URLs may change from run to run, and pip is sent to look.
+
+What these, and directories and sdists on this machine, require by URL themselves is found here as well: pip is told of
+metadata that has stand-ins in these places.
 """
 
 from __future__ import annotations
@@ -13,13 +16,16 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from pip_accel import _fs
 from pip_accel._index import name_and_version
 from pip_accel._metadata import all_headers, read_headers
 from pip_accel._names import canonical_name
+from pip_accel._plan.clauses import applies, counts
+from pip_accel._plan.clauses import parse_requirement as parse_dependency
 from pip_accel._plan.pip import check_out, download
-from pip_accel._plan.question import build_environ
-from pip_accel._plan.requirements import Root, split_url
-from pip_accel._plan.stand_ins import StandIn, write_stub
+from pip_accel._plan.question import Direct, build_environ
+from pip_accel._plan.requirements import Root, parse_requirement, split_url
+from pip_accel._plan.stand_ins import StandIn, Substituted, shown_as, substitute, write_stub
 from pip_accel._text import mask_secrets, path_to_url
 from pip_accel._values import Archive, Pin
 from pip_accel.exceptions import NothingFound, Unsupported
@@ -50,7 +56,32 @@ class Directs:
         self._request = request
         self._say = say
         self._environ = build_environ(request, engine.resources.environ)
+        self._found: dict[str, StandIn] = {}  #: by URL
+        self._open: set[str] = set()  #: URLs whose stand-ins are being made
+        self._required: dict[Root, StandIn] = {}  #: what is not asked for, but required by something that is
         self.online = False  #: whether anything was asked for at a URL
+
+    def substitute(self) -> Substituted:
+        """Put stand-ins into the request.
+
+        :raises PipFailed: something cannot be had; pip's words are in the context.
+        :raises Unsupported: only pip can serve it.
+        """
+        request = self._request
+        for root in request.requirements:
+            if root.direct and not root.editable and self._counts(root) and not request.no_deps:
+                direct = Direct(root.name, root.direct, root.kind, frozenset(root.extras), root.marker)
+                self._adapt(root, root.direct, self._engine.describe(direct))
+        directory = self._engine.resources.directory("asked")
+        substituted = substitute(request, lambda root: self.find(root) if self._counts(root) else None, directory)
+        required = self._required.items()
+        return substituted._replace(
+            stand_ins={**{path_to_url(each.path): each for _, each in required}, **substituted.stand_ins},
+            shown=(*substituted.shown, *(pair for root, each in required for pair in shown_as(root, each))),
+        )
+
+    def _counts(self, root: Root) -> bool:
+        return applies(root.marker, dict(self._engine.resources.target.markers))
 
     def find(self, root: Root) -> StandIn:
         """Give the stand-in of a requirement by URL, or of an editable.
@@ -62,6 +93,17 @@ class Directs:
             raise Unsupported("settings for the build of {url}, whose name is not known", url=mask_secrets(root.url))
         if root.editable:
             return self._editable(root)
+        if root.url not in self._found:
+            if root.url in self._open:
+                raise Unsupported("{url} requires itself", url=mask_secrets(root.url))
+            self._open.add(root.url)
+            self._found[root.url] = self._find(root)
+        found = self._found[root.url]
+        if root.name and root.name != found.name:
+            raise Unsupported("{url} has another name: {name}", url=mask_secrets(root.url), name=found.name)
+        return found
+
+    def _find(self, root: Root) -> StandIn:
         known = self._recall(root)
         if known is None:
             if self._engine.resources.config.offline:
@@ -73,10 +115,41 @@ class Directs:
             self.online = True
             known = self._check_out(root) if root.kind == "vcs" else self._fetch(root)
         name, metadata, archive, direct = known
-        if root.name and root.name != name:
-            raise Unsupported("{url} has another name: {name}", url=mask_secrets(root.url), name=name)
-        stub = write_stub(metadata, self._engine.resources.directory("stand-in"))
+        stub = write_stub(self._lead_on(root, metadata), self._engine.resources.directory("stand-in"))
         return StandIn(name, stub, archive, direct, False)
+
+    # What is required by URL
+
+    def _adapt(self, root: Root, path: str, metadata: bytes) -> None:
+        """Have pip told of stand-ins when it asks for the metadata of a source tree on this machine."""
+        led_on = self._lead_on(root, metadata)
+        if led_on != metadata:
+            self._engine.tell(path, metadata, led_on)
+
+    def _lead_on(self, root: Root, metadata: bytes) -> bytes:
+        """Give the metadata of a requirement with stand-ins for what it requires by URL.
+
+        :raises Unsupported: only pip can tell what may be required so, or how that shows.
+        """
+        for text in all_headers(metadata).get("requires-dist", []) if not self._request.no_deps else []:
+            required = parse_dependency(text) if "@" in text else None
+            if required is None or not required.url or required.url.startswith("file:"):
+                continue
+            if not counts(required, root.extras, dict(self._engine.resources.target.markers)):
+                continue
+            # pip lets no project of the public index do this, and takes a wheel's metadata from the wheel.
+            if root.kind not in ("directory", "sdist", "vcs") or self._request.report:
+                raise _required_by_url(root, required.name)
+            nested = parse_requirement(text, root.text)
+            stand_in = self._required[nested] = self.find(nested)
+            before, line = metadata, re.compile(rb"^(Requires-Dist:[ \t]*)" + re.escape(text.encode()), re.M | re.I)
+            extras = f"[{','.join(sorted(required.extras))}]" if required.extras else ""
+            marker = f" ; {required.marker}" if required.marker else ""
+            spelled = f"{required.name}{extras} @ {path_to_url(stand_in.path)}{marker}"
+            metadata = line.sub(lambda found, spelled=spelled: found[1] + spelled.encode(), metadata)  # type: ignore[misc]
+            if metadata == before:
+                raise _required_by_url(root, required.name)
+        return metadata
 
     # What was there before
 
@@ -90,7 +163,7 @@ class Directs:
         metadata = resources.index.metadata(archive)
         if metadata is None or not self._lasts(root, kept):
             return None
-        if root.kind == "vcs":
+        if root.kind == "vcs" or "subdirectory" in kept["direct"]:
             if self._engine.builder.find(Pin(kept["name"], kept["version"], archive, True, "")) is None:
                 return None
         elif not os.path.exists(archive.path):
@@ -131,7 +204,10 @@ class Directs:
     def _fetch(self, root: Root) -> tuple[str, bytes, Archive, Mapping[str, Any]]:
         """Fetch an archive."""
         resources = self._engine.resources
+        inside = split_url(root.url)[1].get("subdirectory")
         with self._engine.preparing(self._environ) as (environ, sources):
+            if inside:
+                sources.expect_repository()
             downloads = download(
                 resources.python,
                 ["--no-deps", "--no-index", root.url],
@@ -144,6 +220,9 @@ class Directs:
             if len(downloads.files) != 1:
                 raise Unsupported("pip did not fetch one file from {url}", url=mask_secrets(root.url))
             path = downloads.files[0]
+            if root.hashes and not _has_hash(path, root.hashes):
+                raise Unsupported("what lies at {url} has no hash that is asked for", url=mask_secrets(root.url))
+            direct = _archive_info(root, path)
             if path.endswith(".whl"):
                 from pip_accel._archives import wheel_metadata
 
@@ -154,12 +233,18 @@ class Directs:
                 if answer is None:
                     raise Unsupported("pip did not prepare what lies at {url}", url=mask_secrets(root.url))
                 metadata = answer[0]
-                archive = resources.index.add(_rename(path, metadata))
+                if inside:  # one archive may hold many projects
+                    archive = self._locate([_fs.hash_file(path), inside], metadata)
+                else:
+                    archive = resources.index.add(_rename(path, metadata))
                 self._engine.keep_tree(archive, answer[1])
             resources.index.set_metadata(archive, metadata)
-        if root.hashes and not _has_hash(archive, root.hashes):
-            raise Unsupported("what lies at {url} has no hash that is asked for", url=mask_secrets(root.url))
-        return self._keep(root, metadata, archive, _archive_info(root, archive))
+        return self._keep(root, metadata, archive, direct)
+
+    def _locate(self, what: list[str], metadata: bytes) -> Archive:
+        """Give the place in the index of what is no archive by itself, and is known by the digest of what it is."""
+        digest = hashlib.sha256("\n".join(what).encode()).hexdigest()
+        return self._engine.resources.index.locate(digest, _filename(metadata, ".tar.gz"))
 
     def _check_out(self, root: Root) -> tuple[str, bytes, Archive, Mapping[str, Any]]:
         """Have pip check out what version control has."""
@@ -173,8 +258,7 @@ class Directs:
                 raise Unsupported("pip did not prepare what lies at {url}", url=mask_secrets(root.url))
         metadata, prepared = answer
         what = [direct["url"], direct["vcs_info"]["commit_id"], direct.get("subdirectory", "")]
-        digest = hashlib.sha256("\n".join(what).encode()).hexdigest()
-        archive = resources.index.locate(digest, _filename(metadata, ".tar.gz"))
+        archive = self._locate(what, metadata)
         self._engine.keep_tree(archive, prepared)
         resources.index.set_metadata(archive, metadata)
         return self._keep(root, metadata, archive, direct)
@@ -192,9 +276,14 @@ class Directs:
                 item = check_out(resources.python, words, environ=environ, work=resources.directory("url"))
             path = _path_of(item["download_info"]["url"])
         metadata = self._engine.describe_editable(path, root.name)
+        self._adapt(root, path, metadata)
         direct = {"dir_info": {"editable": True}, "url": path_to_url(path)}
         name = canonical_name(read_headers(metadata).get("name", ""))
         return StandIn(name, path, Archive(path, os.path.basename(path), ""), direct, True)
+
+
+def _required_by_url(root: Root, name: str) -> Unsupported:
+    return Unsupported("{it} requires {other} by its URL", it=mask_secrets(root.text), other=name)
 
 
 def _path_of(url: str) -> str:
@@ -209,21 +298,23 @@ def _without_secrets(url: str) -> str:
     return _SECRETS.sub("//", url, 1)
 
 
-def _archive_info(root: Root, archive: Archive) -> dict[str, Any]:
+def _archive_info(root: Root, path: str) -> dict[str, Any]:
     """Give the contents of ``direct_url.json`` for an archive, as pip writes it: with the hash that the user gave."""
     bare, fields = split_url(root.url)
     given = {name: value for name, value in fields.items() if name not in ("egg", "subdirectory")}
-    name, value = next(iter(given.items()), ("sha256", archive.sha256))
+    name, value = next(iter(given.items()), ("sha256", ""))
+    value = value or _fs.hash_file(path)
     return {
         "url": _without_secrets(bare),
         "archive_info": {"hashes": {name: value}, "hash": f"{name}={value}"},
+        **({"subdirectory": fields["subdirectory"]} if fields.get("subdirectory") else {}),
     }
 
 
-def _has_hash(archive: Archive, hashes: tuple[str, ...]) -> bool:
+def _has_hash(path: str, hashes: tuple[str, ...]) -> bool:
     for each in hashes:
         name, _colon, wanted = each.partition(":")
-        with open(archive.path, "rb") as stream:
+        with open(path, "rb") as stream:
             if hashlib.new(name, stream.read()).hexdigest() == wanted:
                 return True
     return False

@@ -99,6 +99,7 @@ class Engine:
         self._passes: dict[str, _Pass] = {}
         self._numbers = itertools.count(1)
         self._described: dict[str, tuple[bytes, Prepared | None]] = {}  #: by real path
+        self._told: dict[str, bytes] = {}  #: what pip is told in place of the metadata of a directory, by real path
         self._sdists: dict[tuple[str, str], bytes] = {}  #: metadata of those asked for by path, by name and version
         self._prepared: dict[str, tuple[bytes, Prepared]] = {}  #: by digest of the tree
         self._trees: dict[str, Prepared] = {}  #: by digest of the archive
@@ -328,6 +329,9 @@ class Engine:
     def _prepare(self, pass_: _Pass, source: str, directory: str, kind: str) -> str:
         from pip_accel._plan.question import Direct
 
+        real = os.path.realpath(source)
+        if real in self._told:
+            return _write_metadata(self._told[real], directory)
         if kind == "editable":
             return _write_metadata(self.describe_editable(source, ""), directory)
         if not _is_below(source, pass_.place):  # a directory, asked for by the user or by some distribution
@@ -468,6 +472,13 @@ class Engine:
             prepared = self.builder.prepare(path, label, place, project, in_place=True, editable=True)
             self._described[real] = prepared.read_metadata(), prepared
         return self._described[real][0]
+
+    def tell(self, path: str, metadata: bytes, instead: bytes) -> None:
+        """Have pip told other metadata than that of a directory, or an sdist on this machine."""
+        if os.path.isdir(path):
+            self._told[os.path.realpath(path)] = instead
+        else:
+            self._sdists[_name_and_version(metadata)] = instead
 
     # Trees
 

@@ -24,6 +24,7 @@ __all__ = [
     "Metadata",
     "applies",
     "collect_bounds",
+    "counts",
     "is_certain",
     "is_pinned",
     "names_by_url",
@@ -106,11 +107,7 @@ def collect_bounds(
             requirement = parse_requirement(text)
             if requirement is None:
                 continue
-            # Whoever asks for an extra also asks for the distribution without any.
-            marker = requirement.marker
-            if marker is not None and not any(
-                marker.evaluate({**markers, "extra": extra}) for extra in {"", *demand.extras}
-            ):
+            if not counts(requirement, demand.extras, markers):
                 continue
             extras = frozenset(canonical_name(extra) for extra in requirement.extras)
             found = Demand(canonical_name(requirement.name), extras, str(requirement.specifier), "")
@@ -158,6 +155,15 @@ def applies(marker: str, markers: Mapping[str, str]) -> bool:
     from packaging.markers import Marker
 
     return Marker(marker).evaluate({**markers, "extra": ""})
+
+
+def counts(requirement: Requirement, extras: Iterable[str], markers: Mapping[str, str]) -> bool:
+    """Whether a requirement of a distribution counts where that was asked for with these extras.
+
+    Whoever asks for an extra also asks for the distribution without any.
+    """
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({**markers, "extra": extra}) for extra in {"", *extras})
 
 
 def _split(specifier: str) -> set[str]:

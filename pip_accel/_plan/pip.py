@@ -218,6 +218,7 @@ def download(
     passes: int,
     on_retry: Callable[[str], None],
     keep_log: str = "",
+    translate: Callable[[str], str] = str,
 ) -> Downloads:
     """Let pip find and fetch all archives that an installation needs, as if nothing was installed.
 
@@ -225,6 +226,7 @@ def download(
     :param passes: how often pip may be sent, where sending it again can help.
     :param on_retry: is told the failure each time.
     :param keep_log: path of a file that gets pip's log, too.
+    :param translate: gives what pip said of a failure in words that the user knows.
     :raises PipFailed: pip failed; its words are in the context.
     :raises NothingFound: a requirement has no candidate.
     :raises Unsupported: pip wants to ask the user something.
@@ -246,6 +248,7 @@ def download(
         if answer.status == 0:
             files = tuple(os.path.join(stage, name) for name in sorted(os.listdir(stage)))
             return Downloads(files, _backtracked(log), _complete(log), _yanked(log), _found(log))
+        answer = answer._replace(output=translate(answer.output), errors=translate(answer.errors))
         said = answer.output + answer.errors
         if "EOFError" in said and sys.stdin is not None and sys.stdin.isatty():
             raise Unsupported("pip has a question")

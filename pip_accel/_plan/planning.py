@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
-from pip_accel._index import Known, name_and_version
+from pip_accel._index import Known, digest_of, name_and_version
 from pip_accel._metadata import all_headers
 from pip_accel._names import canonical_name, canonical_version, leading_name
 from pip_accel._plan.clauses import (
@@ -165,6 +165,17 @@ class _Pass(NamedTuple):
 
         return {} if self.question.forgets else find_installed(self.resources.target)
 
+    @property
+    def digest(self) -> str:
+        """The name of what was asked for as a whole, with what lies at the paths and URLs in it."""
+        shown = self.question.shown
+        found = [
+            [name, metadata.version, *(lead_back(text, shown) for text in metadata.requires)]
+            for name, (_, metadata) in sorted(self.directs().items())
+        ]
+        given = sorted(each.archive.sha256 for each in self.question.stand_ins.values())
+        return digest_of([roots_digest(self.question), found, given]) if found else roots_digest(self.question)
+
     def directs(self) -> dict[str, tuple[Demand, Metadata]]:
         """Give what was asked for by path, as a requirement, and its metadata, by canonical name."""
         found = {}
@@ -217,7 +228,7 @@ def _from_view(pass_: _Pass) -> Plan | None:
     if not isinstance(report, Report):
         return None
     touched = _touched(pass_, report)
-    answer, kept = resources.index.answer_to(roots_digest(question))
+    answer, kept = resources.index.answer_to(pass_.digest)
     given = {canonical_name(item.name): canonical_version(item.version) for item in report.items if not item.direct}
     as_before = given == answer and touched.keys().isdisjoint(pass_.installed)
     if not as_before and not _is_certain(pass_, report, touched):
@@ -482,6 +493,7 @@ def _fetch(pass_: _Pass, say: Callable[[str], None]) -> _Fetched:
         passes=resources.config.max_retries,
         on_retry=lambda reason: say(f"pip failed and will be asked again: {reason}"),
         keep_log=question.log,
+        translate=lambda text: lead_back(text, question.shown),
     )
     by_path = {os.path.basename(direct.path) for direct in question.directs}
     stand_ins = {os.path.basename(stand_in.path) for stand_in in question.stand_ins.values()}
@@ -507,7 +519,7 @@ def _fetch(pass_: _Pass, say: Callable[[str], None]) -> _Fetched:
         raise Unsupported("A distribution requires another one by its URL")
     bounds = _bounds(pass_, chosen)
     # With --prefer-binary a winner need not be the highest version, so it says nothing about other clauses.
-    digest, now = roots_digest(question), time.time()
+    digest, now = pass_.digest, time.time()
     roots = digest if downloads.backtracked or question.view.prefer_binary else ""
     learned = {}
     for name, (archive, fact) in arrived.items():

@@ -179,9 +179,9 @@ def _from_url(url: str, source: str) -> _Wanted:
         raise Unsupported("a requirement ({source}) is a URL of an unknown kind", source=source)
     if not url.startswith("http"):
         return _Wanted(egg, kind="vcs", url=url)
-    if "subdirectory" in fields:
-        raise Unsupported("a requirement ({source}) is a directory in a remote archive", source=source)
     wheel = _wheel_at(bare)
+    if wheel is not None and "subdirectory" in fields:
+        raise Unsupported("a requirement ({source}) is a directory in a wheel", source=source)
     if wheel is not None:
         return _Wanted(*wheel, kind="archive", url=url)
     return _Wanted(egg, kind="archive", url=url)

@@ -23,7 +23,7 @@ from pip_accel._text import path_to_url
 from pip_accel._values import Archive
 from pip_accel.exceptions import Unsupported
 
-__all__ = ["StandIn", "Substituted", "lead_back", "needs_stand_in", "reword", "substitute", "write_stub"]
+__all__ = ["StandIn", "Substituted", "lead_back", "needs_stand_in", "reword", "shown_as", "substitute", "write_stub"]
 
 _WHEEL = "Wheel-Version: 1.0\nGenerator: pip-accel\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
@@ -74,10 +74,10 @@ def write_stub(metadata: bytes, directory: str) -> str:
     return path
 
 
-def substitute(request: Request, find: Callable[[Root], StandIn], directory: str) -> Substituted:
+def substitute(request: Request, find: Callable[[Root], StandIn | None], directory: str) -> Substituted:
     """Put stand-ins into a request.
 
-    :param find: gives that of a requirement.
+    :param find: gives that of a requirement; ``None`` if it does not count in the target.
     :param directory: where requirement files are written.
     :raises Unsupported: pip's settings have a say in it.
     """
@@ -94,7 +94,8 @@ def substitute(request: Request, find: Callable[[Root], StandIn], directory: str
         for root in request.requirements
     ):
         raise Unsupported("a directory is asked for as editable and as it is")
-    found = {root: find(root) for root in request.requirements if needs_stand_in(root)}
+    asked = ((root, find(root)) for root in request.requirements if needs_stand_in(root))
+    found = {root: stand_in for root, stand_in in asked if stand_in is not None}
     texts = {(root.source, root.text): _spell(root, each, request.require_hashes) for root, each in found.items()}
     requirements = tuple(_known_now(root, found.get(root)) for root in request.requirements)
     copies = _copy_files(request, texts, directory)
@@ -106,7 +107,7 @@ def substitute(request: Request, find: Callable[[Root], StandIn], directory: str
         {path_to_url(each.path): each for each in found.values()},
         (
             *((copies[line.path], line.shown) for line in {line.path: line for line in request.lines}.values()),
-            *(_shown(root, each) for root, each in found.items()),
+            *(pair for root, each in found.items() for pair in shown_as(root, each)),
         ),
     )
 
@@ -138,11 +139,12 @@ def _written_name(root: Root) -> str:
     return split_url(root.url or root.text)[1].get("egg", "")
 
 
-def _shown(root: Root, stand_in: StandIn) -> tuple[str, str]:
+def shown_as(root: Root, stand_in: StandIn) -> list[tuple[str, str]]:
     """Give what pip says of a stand-in, and what it would say of the requirement."""
     named = root.text.partition("@")[1] and ":" not in root.text.partition("@")[0]
     url = _SECRETS.sub(r"//", root.url or path_to_url(stand_in.path), 1)
-    return f" @ {path_to_url(stand_in.path)}", f" @ {url}" if named else ""
+    pairs = [(f" @ {path_to_url(stand_in.path)}", f" @ {url}" if named else "")]
+    return [*pairs, (f" (from {stand_in.path})", f" (from {url})")] if root.url else pairs
 
 
 def _copy_files(request: Request, texts: Mapping[tuple[str, str], str], directory: str) -> dict[str, str]:
@@ -172,7 +174,7 @@ def _rewrite(line: Line, texts: Mapping[tuple[str, str], str], copies: Mapping[s
         return texts.get((source, line.requirement))
     editables = [each.value for each in line.given if each.option.dest == "editables"]
     if editables:
-        return texts[source, editables[0]]
+        return texts.get((source, editables[0]))
     links = [each for each in line.given if each.option.dest == "find_links"]
     if links:
         beside = os.path.join(os.path.dirname(os.path.abspath(line.shown)), links[0].value)
@@ -194,7 +196,7 @@ def reword(
     editables: list[str] = []
     for given in scanned.given:
         if given.option.dest == "editables":
-            editables.append(texts["command line", given.value])
+            editables.append(texts.get(("command line", given.value), given.value))
         elif given.option.dest in ("requirements", "constraints"):
             options.append(_word(given, copies.get(locate(given.value), given.value)))
         else:

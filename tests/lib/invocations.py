@@ -479,7 +479,18 @@ MATRIX: Mapping[str, tuple[Case, ...]] = {
         Case("a directory without a project", "./project", status=1, files={"project/readme.txt": ""}),
         Case("a directory that is not there", "./absent", status=1),
         Case("a project that requires a URL", "./project",
-             files=_flit("local", more='dependencies = ["beta @ {files}/beta-1.0-py3-none-any.whl"]\n')),
+             files=_flit("local", more='dependencies = ["beta @ {files}/beta-1.0-py3-none-any.whl"]\n'), warm="yes"),
+        Case("a project that requires a repository", "./project six",
+             files=_flit("local", more='dependencies = ["made @ git+file://{git}/made@v1.0", "beta"]\n'), warm="yes"),
+        Case("an extra that requires a URL", "'./project[more]'",
+             files=_flit("local", more='optional-dependencies.more = ["sigma @ {files}/sigma-1.0.tar.gz"]\n'
+                                       'optional-dependencies.less = ["absent @ {files}/absent-1.0.tar.gz"]\n')),
+        Case("an editable project that requires a URL", "-e ./project",
+             files=_flit("local", more=f'dependencies = ["six @ {{files}}/{OLD_SIX} ; python_version > \\"3\\""]\n')),
+        Case("a project that requires another URL than is asked for", f"./project {{files}}/{SIX}", status=1,
+             files=_flit("local", more=f'dependencies = ["six @ {{files}}/{OLD_SIX}"]\n')),
+        Case("a directory in an archive from a URL", "'{files}/many-1.0.tar.gz#subdirectory=inner'", warm="yes"),
+        Case("a URL for another Python", "'six @ {files}/absent-1.0.tar.gz ; python_version < \"3\"' idna"),
         Case("an editable directory", "-e ./project", files=_flit("local", more='dependencies = ["six"]\n'),
              warm="yes"),
         Case("an editable directory with only a setup.py", "--editable project", files=_setup_py("local"),
@@ -496,6 +507,7 @@ MATRIX: Mapping[str, tuple[Case, ...]] = {
         Case("a branch of a repository", "git+file://{git}/made@next"),
         Case("a commit of a repository", "git+file://{git}/made@{commit:made}", warm="yes"),
         Case("a directory of a repository", "'git+file://{git}/made#subdirectory=inner'"),
+        Case("a repository that requires another one", "git+file://{git}/made@chain", warm="yes"),
         Case("a revision that is not there", "git+file://{git}/made@absent", status=1),
         Case("a repository that is not there", "git+file://{git}/absent", status=1),
         Case("a real project from its repository", "'idna @ git+file://{git}/idna'"),
@@ -792,6 +804,7 @@ def _make_archives(directory: str) -> None:
     for build in ("1", "2"):
         make_wheel(directory, "psi", "1.0", build=build, files={"psi.py": f"BUILD = {build}\n"})
     make_sdist(directory, "sigma", "1.0", requires=["beta<2"], entry_points="[console_scripts]\nsigma = sigma:main\n")
+    make_sdist(directory, "many", "1.0", extra_files=_flit("within", directory="inner"))
     make_sdist(directory, "broken", "1.0", fail=True)
     old = "Metadata-Version: 2.1\nName: broken-metadata\nVersion: 1.0\n"  # from 2.2 on the hook need not be asked
     make_sdist(
@@ -815,6 +828,10 @@ def _make_repositories(directory: str, sdist: Path) -> dict[str, str]:
     _commit(made)
     git("checkout", "--quiet", "-b", "next")
     _write_files(str(made), _flit("made", "3.0", more='dependencies = ["six"]\n', directory="."), {})
+    _commit(made)
+    git("checkout", "--quiet", "-b", "chain")
+    more = f'dependencies = ["idna @ git+file://{idna}"]\n'
+    _write_files(str(made), _flit("made", "4.0", more=more, directory="."), {})
     _commit(made)
     git("checkout", "--quiet", "main")
     with tempfile.TemporaryDirectory() as scratch:

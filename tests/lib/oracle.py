@@ -255,7 +255,7 @@ def _as_answer(request: Request) -> dict[str, Any]:
         "override_externally_managed": request.break_system_packages,
         "verbosity": request.verbosity,
         "user": request.destination.user,
-        "destination": list(request.destination[1:]),
+        "destination": [getattr(request.destination, name) for name in ("target", "prefix", "root")],
         "dry_run": request.dry_run,
         "report": request.report,
         "log": request.log,

@@ -184,6 +184,7 @@ SAME = {
     "url-with-a-hash": ["install", f"https://h.example/six.zip#sha256={HASH}", f"https://h.example/b.zip#md5={HASH}&egg=b"],
     "url-with-a-password": ["install", "https://me:secret@h.example/six.zip"],
     "url-of-a-wheel": ["install", f"https://h.example/w/{WHEEL}", "https://h.example/Idna-3%2B1-py3-none-any.whl"],
+    "url-of-a-directory-in-an-archive": ["install", "https://h.example/six.zip#subdirectory=in/it"],
     "named-url": ["install", "six @ https://h.example/six-1.17.0-py3-none-any.whl"],
     "named-url-and-more": ["install", "Six_Y [b,A]@https://h.example/six#sha512=0 ; os_name != 'x'", "-Ca=1"],
     "urls-in-file": ["install", "-r", "urls.txt", "--no-require-hashes"],
@@ -282,7 +283,7 @@ LEFT_TO_PIP = {
     "editable-by-a-file-url-with-more": ["install", "-e", "{root}/project#subdirectory=x"],
     "editable-as-constraint": ["install", "six", "-c", "editable.txt"],
     "editable-below-a-hash": ["install", "-r", "editable.txt", "-r", "hashed.txt"],
-    "url-of-a-directory-in-an-archive": ["install", "https://h.example/six.zip#subdirectory=x"],
+    "url-of-a-directory-in-a-wheel": ["install", f"https://h.example/{WHEEL}#subdirectory=x"],
     "url-with-an-unknown-fragment": ["install", "https://h.example/six.zip#x=y"],
     "url-with-extras": ["install", "https://h.example/six.zip#egg=six[x]"],
     "url-of-an-unknown-kind": ["install", "ftp://h.example/six.zip"],
@@ -950,7 +951,7 @@ def test_formats_go_over_as_they_are(tmp_path):
 
 def test_secrets_are_in_no_message():
     for words in (
-        ["install", "six @ https://user:secret@h.example/x.zip#subdirectory=y"],
+        ["install", "six @ https://user:secret@h.example/x.zip#unknown=y"],
         ["install", "--require-hashes", "https://user:secret@h.example/x.zip"],
         ["install", "-e", "https://user:secret@h.example/x.zip"],
         ["install", "-r", "https://u:secret@h/r.txt"],

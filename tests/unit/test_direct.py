@@ -40,6 +40,8 @@ class World:
         self.commit = COMMIT
         self.in_cache = True  # whether a cache has what was built
         self.described = []
+        self.told = {}
+        self.metadata_of = {}  # by URL, where it is not the one above
         self.kept_trees = []
         self.whole = False
         self.now = 1_000_000.0
@@ -49,6 +51,7 @@ class World:
         self.resources = types.SimpleNamespace(
             config=self.config, index=self.index, directory=self.directory, environ=ENVIRON, python=None
         )
+        self.resources.target = types.SimpleNamespace(markers=(("python_version", "3.12"), ("os_name", "posix")))
         monkeypatch.setattr(_direct, "download", self.download)
         monkeypatch.setattr(_direct, "check_out", self.check_out)
         monkeypatch.setattr(_direct, "time", types.SimpleNamespace(time=lambda: self.now))
@@ -64,6 +67,9 @@ class World:
         directs = Directs(self, request, lambda text: None)
         return directs.find(request.requirements[-1]), directs.online
 
+    def substitute(self, *words):
+        return Directs(self, parse(["install", *words], ENVIRON), lambda text: None).substitute()
+
     # What stands in for the engine
 
     @contextmanager
@@ -72,7 +78,8 @@ class World:
         yield {**environ, "SERVED": "yes"}, self
 
     def sole(self):
-        return (self.metadata, types.SimpleNamespace(source="tree")) if self.metadata is not None else None
+        metadata = self.metadata_of.get(self.fetched[-1], self.metadata)
+        return (metadata, types.SimpleNamespace(source="tree")) if metadata is not None else None
 
     def expect_repository(self):
         self.whole = True
@@ -83,6 +90,12 @@ class World:
     def describe_editable(self, path, project):
         self.described.append((path, project))
         return self.metadata
+
+    def describe(self, direct):
+        return self.metadata
+
+    def tell(self, path, metadata, instead):
+        self.told[path] = metadata, instead
 
     # What stands in for pip
 
@@ -360,3 +373,109 @@ def test_an_editable_from_version_control_is_where_pip_checked_it_out(world, wor
     assert stand_in.direct == {"dir_info": {"editable": True}, "url": f"file://{path}"}
     assert said == [[*words, "--editable", f"{BRANCH}#egg=alpha"]]
     assert world.described == [(path, "alpha")]
+
+
+# What is required by URL
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "setup.py").touch()
+    return str(tmp_path / "project")
+
+
+def requires(*texts, name="Local"):
+    lines = "".join(f"Requires-Dist: {text}\n" for text in texts)
+    return f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{lines}\nText.\n".encode()
+
+
+def told_requirements(metadata):
+    from pip_accel._metadata import all_headers
+
+    return all_headers(metadata)["requires-dist"]
+
+
+@pytest.mark.parametrize("editable", [False, True])
+def test_pip_is_told_of_stand_ins_for_what_a_project_requires_by_url(world, project, editable):
+    world.metadata = requires("six>1", f"alpha[x] @ {WHEEL} ; os_name == 'posix'")
+    given = world.substitute(*(["-e"] if editable else []), project)
+    [url] = [url for url, each in given.stand_ins.items() if not each.editable]
+    assert given.stand_ins[url].archive.sha256 == digest(world.at[WHEEL])
+    metadata, instead = world.told[project]
+    assert metadata == world.metadata
+    assert told_requirements(instead) == ["six>1", f'alpha[x] @ {url} ; os_name == "posix"']
+    assert instead.endswith(b"\n\nText.\n")
+    assert (f" @ {url}", f" @ {WHEEL}") in given.shown
+
+
+def test_what_does_not_count_is_not_fetched(world, project):
+    world.metadata = requires(
+        f"alpha @ {SDIST} ; extra == 'other'", f"alpha @ {SDIST} ; os_name == 'nt'", "alpha @ file:///a/b.zip"
+    )
+    assert world.substitute(f"{project}[more]", f"alpha @ {SDIST} ; os_name == 'nt'").stand_ins == {}
+    assert (world.fetched, world.told) == ([], {})
+
+
+def test_an_extra_that_was_asked_for_counts(world, project):
+    world.metadata = requires(f"alpha @ {WHEEL} ; extra == 'more'")
+    assert len(world.substitute(f"{project}[more]").stand_ins) == 1
+
+
+def test_repositories_require_others(world):
+    other = "git+https://h.example/beta@main"
+    world.metadata_of = {BRANCH: requires(f"beta @ {other}"), other: requires(name="beta")}
+    given = world.substitute(BRANCH)
+    assert world.fetched == [BRANCH, other]
+    first, second = (next(each for each in given.stand_ins.values() if each.name == name) for name in ("local", "beta"))
+    assert told_requirements(wheel_metadata(first.path)) == [f"beta @ file://{second.path}"]
+    # What is kept is the metadata as it is.
+    assert world.index.metadata(first.archive) == world.metadata_of[BRANCH]
+
+
+def test_what_is_asked_for_and_required_is_fetched_once(world, project):
+    world.metadata = requires(f"alpha @ {WHEEL}")
+    given = world.substitute(project, WHEEL)
+    assert (len(given.stand_ins), world.fetched) == (1, [WHEEL])
+
+
+def test_a_circle_of_urls_is_left_to_pip(world):
+    world.metadata = requires(f"local @ {BRANCH}")
+    with pytest.raises(Unsupported, match="requires itself"):
+        world.substitute(BRANCH)
+
+
+def test_requirements_by_url_that_pip_reports_are_left_to_it(world, project):
+    world.metadata = requires(f"alpha @ {WHEEL}")
+    with pytest.raises(Unsupported, match="requires alpha by its URL"):
+        world.substitute("--report", "-", project)
+    assert world.fetched == []
+
+
+def test_an_archive_that_requires_a_url_is_left_to_pip(world):
+    world.metadata = requires(f"alpha @ https://me:hunter2@{WHEEL.removeprefix('https://')}", name="alpha")
+    with pytest.raises(Unsupported, match="requires alpha by its URL") as caught:
+        world.substitute(SDIST)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_without_dependencies_nothing_is_required(world, project):
+    world.metadata = requires(f"alpha @ {WHEEL}")
+    assert world.substitute("--no-deps", project).stand_ins == {}
+    assert world.fetched == []
+
+
+# Directories in archives
+
+
+def test_a_directory_in_an_archive_is_known_by_both(world):
+    one, other = (world.find(f"{SDIST}#subdirectory={name}")[0] for name in ("one", "other"))
+    assert world.whole
+    assert len({one.archive.sha256, other.archive.sha256, digest(world.at[SDIST])}) == 3
+    assert one.direct["subdirectory"] == "one"
+    assert one.direct["archive_info"]["hashes"] == {"sha256": digest(world.at[SDIST])}
+    assert not os.path.exists(one.archive.path)
+    again, online = world.find(f"{SDIST}#subdirectory=one")
+    assert (again.archive, again.direct, online) == (one.archive, one.direct, False)
+    world.in_cache = False
+    assert world.find(f"{SDIST}#subdirectory=one")[1]

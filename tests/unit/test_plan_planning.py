@@ -370,6 +370,16 @@ def test_what_a_wheel_by_path_requires_bounds_what_is_learned(world):
     assert [(each.clauses, each.version) for each in known] == [(frozenset({"<2"}), "1")]
 
 
+def test_the_answer_to_a_path_holds_for_what_it_requires_then(world):
+    for version in ("1.0", "2.0"):
+        world.publish("beta", version)
+    path = os.path.join(world.root, "elsewhere")
+    for clause, online in (("beta<2", True), ("beta<2", False), ("beta", True), ("beta", False)):
+        direct = by_path(make_wheel(path, "alpha", "1.0", requires=[clause]))
+        plan = world.plan(directs=(direct,), install_words=(clause,), download_words=(clause,))
+        assert (versions(plan)["beta"], plan.online) == ("1.0" if "<" in clause else "2.0", online)
+
+
 def test_a_wheel_that_pip_found_elsewhere_is_taken_in(world, monkeypatch):
     path = make_wheel(os.path.join(world.root, "elsewhere"), "alpha", "1.0")
     direct = {"url": f"file://{path}", "archive_info": {}}
