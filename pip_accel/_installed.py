@@ -26,7 +26,8 @@ def find_installed(target: Target) -> dict[str, Installed]:
             stem, extension = os.path.splitext(entry.name)
             if extension not in (".dist-info", ".egg-info", ".egg-link") or stem.startswith("~"):
                 continue
-            name, _, rest = stem.partition("-")
+            # Only an .egg-link has the name as it is, with dashes, and nothing else.
+            name, _, rest = stem.partition("-") if extension != ".egg-link" else (stem, "", "")
             version = rest.split("-py")[0] if extension == ".egg-info" else rest
             key = canonical_name(name)
             if key not in found:

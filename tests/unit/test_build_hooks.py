@@ -76,5 +76,5 @@ def test_a_backend_that_cannot_be_imported_is_an_error(tmp_path):
     system = BuildSystem((), "no_backend", (), False)
     for editable in (False, True):
         backend = Backend(str(tmp_path), system, sys.executable, {}, {}, "alpha", editable=editable)
-        with pytest.raises(BuildFailed, match="cannot be imported"):
+        with pytest.raises(BuildFailed, match="cannot import build backend 'no_backend'"):
             backend.requires()

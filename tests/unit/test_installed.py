@@ -29,6 +29,7 @@ def fill(directory, *names):
         ("foo-1.0.egg-info", "foo", "1.0"),
         ("foo.egg-info", "foo", ""),
         ("foo.egg-link", "foo", ""),
+        ("my-project.egg-link", "my-project", ""),
     ],
 )
 def test_metadata_names_a_distribution(tmp_path, entry, name, version):
