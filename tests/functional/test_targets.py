@@ -11,20 +11,22 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.functional.test_own_target import PROJECTS
+from tests.functional.test_failures import NOBODY, can_be_root  # noqa: F401 (the latter in a condition)
+from tests.functional.test_own_target import PROJECTS, SUMMARY
 from tests.lib import judge as judge_module
 from tests.lib.archives import make_sdist, make_wheel
 from tests.lib.environments import Environment, clean_environ, make_environment
 from tests.lib.frozen import frozen_index
 from tests.lib.index import IndexServer
 from tests.lib.judge import compare
-from tests.lib.runs import PIP_ACCEL, find_interpreters
-from tests.lib.trees import run_pip
+from tests.lib.runs import PIP, PIP_ACCEL, find_interpreters
+from tests.lib.trees import run_pip, snapshot
 
 INTERPRETERS = sorted(find_interpreters().items(), key=lambda item: int(item[0].partition(".")[2]))
 OLDEST, NEWEST = INTERPRETERS[0], INTERPRETERS[-1]
@@ -193,6 +195,35 @@ def test_distributions_of_the_user_are_installed_as_pip_does_it(judge, archives,
         return environment
 
     assert judge(make, "--user", *words, prepare=[["--user", *prepare]] if prepare else []) == []
+
+
+@pytest.mark.root
+@pytest.mark.skipif("not can_be_root()", reason="needs root, unshare and setpriv")
+def test_who_may_not_write_gets_a_user_site_as_from_pip(judge, archives):
+    sides = []
+    with tempfile.TemporaryDirectory() as place:  # that of the test lets nobody else in
+        os.chmod(place, 0o755)
+        environment = copy_python(os.path.join(place, "python"), sys.executable)
+        unpack(archives, "beta", environment.site_packages)
+        for program in (PIP, PIP_ACCEL):
+            home = os.path.join(place, "home")
+            os.mkdir(home)
+            os.chown(home, 65534, 65534)
+            words = ["install", "--index-url", judge.server.url, "alpha==2.0", "beta", "gamma"]
+            environ = clean_environ(HOME=home, PIP_ACCEL_CACHE=os.path.join(home, "data"))
+            command = [*NOBODY, *program, "--python", environment.python, *words]
+            done = subprocess.run(command, env=environ, cwd=home, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert done.stdout.startswith("Defaulting to user installation because normal site-packages")
+            assert program is PIP or SUMMARY.search(done.stderr), done.stderr
+            warnings = {line.strip() for line in done.stderr.splitlines() if "WARNING" in line}
+            found = snapshot(os.path.join(home, ".local")).items()
+            # Byte code has the moment of its source in it.
+            files = {path: (mode, path.endswith(".pyc") or content) for path, (mode, content) in found}
+            sides.append((files, warnings, done.stdout.splitlines()[-1]))
+            shutil.rmtree(home)
+    assert sides[0] == sides[1]
+    assert sides[0][0]
 
 
 # Other Pythons
