@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lib.invocations import MATRIX, PIPS, judge_case, open_bench, supports
+from tests.lib.invocation_table import MATRIX
+from tests.lib.invocations import PIPS, judge_case, open_bench, supports
 from tests.lib.runs import CHECKOUT
 
 #: Cases that are always judged, by the version of pip; all others are slow.
