@@ -187,6 +187,7 @@ def install(
         question = make_question(substituted, view, resources.target, resources.python, resources.environ)
         # That pip builds nothing, and refuses to have both this and --no-build-isolation.
         environ = {name: value for name, value in resources.environ.items() if name != "PIP_BUILD_CONSTRAINT"}
+        environ.update(request.install_environ)
         engine.eager = engine.eager and not request.dry_run
         plan = engine.plan(question, environ)
         plan = plan._replace(online=plan.online or asked)
@@ -239,7 +240,7 @@ def _open_log(path: str) -> None:
 
 def _with_stand_ins(engine: Engine, request: Request, say: Callable[[str], None]) -> tuple[Substituted, bool]:
     """Put stand-ins into a request for editables and what is asked for by URL; say also whether one was fetched."""
-    if all(root.kind in ("", "wheel") for root in request.requirements) and not any(map(is_remote, request.files)):
+    if not any(root.kind for root in request.requirements) and not any(map(is_remote, request.files)):
         return Substituted(request, {}, ()), False
     from pip_accel._direct import Directs
 

@@ -302,7 +302,7 @@ class LocalIndex:
         """Note that an archive came into a view, and under which clauses.
 
         :param link: pip's words for where it came from, without user and password. A query may hold a secret: then they
-            are not kept.
+            are not kept, and neither if they lead here.
         """
         _fs.make_directory(self.root)
         with _fs.lock_file(os.path.join(self.root, "lock")):
@@ -311,7 +311,9 @@ class LocalIndex:
             value["archives"][archive.sha256] = archive.filename
             yanked = {**value.get("yanked", {}), archive.sha256: archive.yanked}
             value["yanked"] = {each: yanked[each] for each in value["archives"] if yanked.get(each) is not None}
-            links = {**value.get("links", {}), archive.sha256: "" if "?" in link else link}
+            links = dict(value.get("links", {}))
+            if link and "?" not in link and not link.startswith(path_to_url(os.path.abspath(self.root))):
+                links[archive.sha256] = link
             value["links"] = {each: links[each] for each in value["archives"] if links.get(each)}
             # A newer answer to the same question takes the place of the older one.
             rows = [row for row in value["known"] if (frozenset(row[0]), row[3]) != (known.clauses, known.roots)]

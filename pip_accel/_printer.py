@@ -11,6 +11,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
+from pip_accel.exceptions import Unsupported
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel._accelerator import Outcome
@@ -116,8 +118,11 @@ class Printer:
             with self._messages.alone():
                 print(text, flush=True)
             return
-        with open(self._request.report, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        try:
+            with open(self._request.report, "w", encoding="utf-8") as stream:
+                stream.write(text)
+        except OSError as error:
+            raise Unsupported("the report cannot be written: {error}", error=error) from error
 
     def _print(self, lines: Sequence[str]) -> None:
         self._log(lines)

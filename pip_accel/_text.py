@@ -12,6 +12,7 @@ __all__ = [
     "parse_boolean",
     "parse_size",
     "parse_timespan",
+    "without_users",
     "path_to_url",
     "url_to_path",
 ]
@@ -56,6 +57,11 @@ def mask_secrets(text: str) -> str:
     # A URL ends before the punctuation of the sentence around it.
     text = re.sub(r"""://[^\s"<>]*[^\s"<>'`.,;:!)\]}]""", _mask_url, text)
     return re.sub(r"""(?<![^\s"'=(])[^\s"'=:/@]+:[^\s/]*@(?=[\w\[])""", f"{_MASK}@", text)
+
+
+def without_users(text: str) -> str:
+    """Give ``text`` with URLs that have no user and password, as pip shows them."""
+    return re.sub(r"(?<=:)//[^/@]*@", "//", text)
 
 
 def _mask_url(found: re.Match[str]) -> str:

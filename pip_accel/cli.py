@@ -54,6 +54,8 @@ It has no options of its own: it is configured by variables ($PIP_ACCEL_CACHE an
 _PIP_CRASHED = 2
 #: Signs in what pip or a build said that it was the data directory that failed, where their files lie.
 _OUT_OF_SPACE = ("No space left on device", "Disk quota exceeded")
+#: The end of a traceback of pip's that tells of a connection.
+_NETWORK_ERROR = re.compile(r"pip\._vendor\.requests\.exceptions\.\w+: (.*)")
 
 
 _INFO = 20  # the level of usual messages
@@ -250,6 +252,8 @@ def _install_into(
                     from pip_accel._progress import prune_logs
 
                     prune_logs(resources.place("logs"))
+        except BrokenPipeError:  # nobody reads what is printed
+            raise
         except (OSError, LinkError) as error:
             if printer.announced:
                 if isinstance(error, LinkError):
@@ -283,12 +287,15 @@ def _show_failure(error: PipFailed) -> int:
         if beginning in output:
             print(output[output.index(beginning) :].rstrip())
     errors = str(error.context.get("errors", "")).strip("\n")
-    if "Traceback (most recent call last)" in errors:
+    status = error.context.get("status", 1)
+    found = _NETWORK_ERROR.fullmatch(errors.splitlines()[-1]) if errors else None
+    if found is not None:  # "pip download" does not expect it, but "pip install" does
+        errors, status = f"ERROR: Could not install packages due to an OSError: {found[1]}\n", 1
+    elif "Traceback (most recent call last)" in errors:
         archives = re.findall(r"^ *(?:Downloading|Using cached|Processing) (\S+)", output, re.MULTILINE)
         place = f" while it worked on {archives[-1]}" if archives else ""
         errors = f"ERROR: pip failed{place}: {errors.splitlines()[-1].strip()}"
     print(errors or f"ERROR: {error}", file=sys.stderr)
-    status = error.context.get("status", 1)
     return status if isinstance(status, int) and status > 0 else 1
 
 

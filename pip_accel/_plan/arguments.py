@@ -26,6 +26,7 @@ from pip_accel._plan.pylock import Lock, is_lock, read_lock
 from pip_accel._plan.remote_files import fetch_file
 from pip_accel._plan.requirement_files import Line, is_remote, read_requirement_file
 from pip_accel._plan.requirements import Root, parse_editable, parse_requirement, split_url
+from pip_accel._text import mask_secrets
 from pip_accel._values import Destination
 from pip_accel.exceptions import Unsupported
 
@@ -98,6 +99,7 @@ class Request(NamedTuple):
     build_constraint_files: tuple[str, ...]  #: absolute paths, without included files: ``files`` has these, too
     options: Mapping[str, Any]  #: pip's name of an option → its value, for all in configuration, variables and words
     install_settings: tuple[str, ...]  #: words that give other commands what the section ``[install]`` gives this one
+    install_environ: Mapping[str, str]  #: variables that do so with passwords: all users of a machine see words
 
 
 def read_file(path: str) -> bytes:
@@ -150,7 +152,7 @@ def parse(
     given, positional, _end = scan(command_words, "i")
     values: dict[str, Any] = {}
     apply_settings(values, settings_for("install", settings), "i")
-    install_settings = _translate_settings(values, settings)
+    install_settings, install_environ = _translate_settings(values, settings)
     constrained_by_settings = bool(values.get("constraints"))
     from_settings = any(values.get(dest) for dest in ("requirements", "constraints", "editables"))
     apply_words(values, given)
@@ -242,6 +244,7 @@ def parse(
         build_constraint_files=tuple(os.path.abspath(path) for path in values.get("build_constraints", ())),
         options=values,
         install_settings=install_settings,
+        install_environ=install_environ,
     )
 
 
@@ -302,10 +305,13 @@ def _parse_before_command(
     return tuple(word for place, word in enumerate(words) if place not in dropped), python, settings
 
 
-def _translate_settings(values: Mapping[str, Any], settings: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
-    """Words that make up for the sections ``[install]`` and ``[download]``, which hold for one command each."""
+def _translate_settings(
+    values: Mapping[str, Any], settings: Mapping[str, Mapping[str, str]]
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Words and variables that make up for the sections ``[install]`` and ``[download]``, which are for one command."""
+    environ: dict[str, str] = {}
     if not settings.get("install") and not settings.get("download"):
-        return ()
+        return (), environ
     others: dict[str, Any] = {}
     apply_settings(others, settings_for("download", settings), "d")
     words: list[str] = []
@@ -317,6 +323,10 @@ def _translate_settings(values: Mapping[str, Any], settings: Mapping[str, Mappin
             continue
         if dest == "cache_dir" and wanted is False:
             words.append("--no-cache-dir")
+        elif wanted and option.kind in ("append", "value") and mask_secrets(str(wanted)) != str(wanted):
+            # No variable has a say in it, or it would have overridden both sections.
+            value = wanted if option.kind == "value" else " ".join(wanted)
+            environ["PIP_" + option.long.strip("-").replace("-", "_").upper()] = value
         elif (option.kind == "flag" and wanted) or (option.kind == "off" and not wanted):
             words.append(option.long)
         elif option.kind == "count" and wanted > found:
@@ -329,7 +339,7 @@ def _translate_settings(values: Mapping[str, Any], settings: Mapping[str, Mappin
             words += _format_words(wanted)
         else:
             raise Unsupported("the setting {option} cannot be given to another command", option=option.long)
-    return tuple(words)
+    return tuple(words), environ
 
 
 def _format_words(control: FormatControl) -> Iterator[str]:

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from pip_accel._names import canonical_name
 from pip_accel._process import Completed, pass_through, run
-from pip_accel._text import mask_secrets, path_to_url
+from pip_accel._text import mask_secrets, path_to_url, without_users
 from pip_accel.exceptions import NothingFound, PipFailed, Unsupported
 
 __all__ = [
@@ -60,13 +60,15 @@ _UNANSWERED = ("Retrying (Retry(", "Could not fetch URL")
 #: What an index answers that does not have a project, or does not show it to anybody.
 _NOT_THERE = re.compile(r"Could not fetch URL .*: (403|404|410) Client Error")
 
+#: The digest of an archive that is not the one asked for.
+_GOT = re.compile(r"^\s+Got +([0-9a-f]{32,})", re.MULTILINE)
+
 #: pip's warning about a yanked file, as its log has it.
 _YANKED = re.compile(r" is a yanked version: .* at (?P<url>\S+).*\n(?:\S+ )?Reason for being yanked: (?P<reason>.*)")
 
 
 #: pip's line about a file that an index or a page has.
 _LINK = re.compile(r" Found link ((\S+) \(from .*), version: ")
-_SECRETS = re.compile(r"(?<=:)//[^/@]*@")
 
 
 class Item(NamedTuple):
@@ -185,6 +187,7 @@ def check_out(
 
     :param words: of ``pip install``: the requirement, and where an editable is to be checked out.
     :raises PipFailed: pip failed; its words are in the context.
+    :raises Unsupported: pip wants to ask the user something.
     """
     report = os.path.join(work, "report.json")
     settings = {**environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_CACHE_DIR": "1"}
@@ -192,6 +195,7 @@ def check_out(
     command = [*pip_command(python), "install", *own, *words]
     answer = run(command, env=settings)
     if answer.status != 0:
+        _leave_questions(answer)
         raise _failure(PipFailed, command, answer, work)
     with open(report, encoding="utf-8") as stream:
         item: dict[str, Any] = json.load(stream)["install"][0]
@@ -236,6 +240,7 @@ def download(
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_EXISTS_ACTION": environ.get("PIP_EXISTS_ACTION") or "w",
     }
+    got: list[str] = []
     for attempt in range(max(passes, 1)):
         stage = os.path.join(work, f"stage-{attempt}")
         log = os.path.join(work, f"log-{attempt}")
@@ -250,9 +255,11 @@ def download(
             return Downloads(files, _backtracked(log), _complete(log), _yanked(log), _found(log))
         answer = answer._replace(output=translate(answer.output), errors=translate(answer.errors))
         said = answer.output + answer.errors
-        if "EOFError" in said and sys.stdin is not None and sys.stdin.isatty():
-            raise Unsupported("pip has a question")
+        _leave_questions(answer)
         if attempt + 1 >= passes or not any(sign in said for sign in _CURABLE):
+            break
+        before, got = got, _GOT.findall(said)
+        if got and got == before:  # it was not cut short on the way: that is what lies there
             break
         on_retry(last_error(answer.errors))
         time.sleep(2**attempt)
@@ -260,9 +267,20 @@ def download(
     raise _failure(NothingFound if nothing else PipFailed, command, answer, work)
 
 
+def _leave_questions(answer: Completed) -> None:
+    """Let pip ask what it wanted to ask, if there is somebody to answer.
+
+    :raises Unsupported: so it is.
+    """
+    if "EOFError" in answer.output + answer.errors and sys.stdin is not None and sys.stdin.isatty():
+        raise Unsupported("pip has a question")
+
+
 def last_error(errors: str) -> str:
     """Give the last thing that pip called an error, without secrets."""
     lines = [line.strip() for line in errors.splitlines() if line.startswith("ERROR:")]
+    if lines and lines[-1] == "ERROR: Exception:":  # a traceback follows
+        lines = errors.splitlines()
     return mask_secrets(lines[-1].removeprefix("ERROR:").strip()) if lines else ""
 
 
@@ -294,7 +312,7 @@ def _found(log: str) -> dict[str, str]:
         with open(log, encoding="utf-8", errors="replace") as stream:
             links = [(found[1], found[2]) for found in map(_LINK.search, stream) if found is not None]
             names = (unquote(re.split("[?#]", url)[0].rpartition("/")[2]) for _, url in links)
-            return {name: _SECRETS.sub("//", text) for name, (text, _) in zip(names, links, strict=True)}
+            return {name: without_users(text) for name, (text, _) in zip(names, links, strict=True)}
     except OSError:
         return {}
 

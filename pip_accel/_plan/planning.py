@@ -101,8 +101,7 @@ def make_plan(
     :raises Unsupported: only pip itself can find the answer.
     """
     config = resources.config
-    pass_ = _Pass(resources, question, environ, sources, resources.directory("plan"))
-    pass_.directs()  # pip then finds prepared what is asked for by path
+    pass_ = _begin(resources, question, environ, sources)  # pip then finds prepared what is asked for by path
     if not question.refresh or config.offline:
         plan = _from_view(pass_)
         if plan is not None:
@@ -138,7 +137,7 @@ def fetch(
     say: Callable[[str], None],
 ) -> None:
     """Only fetch what a request needs. The parameters and errors are those of :func:`make_plan`."""
-    _fetch(_Pass(resources, question, environ, sources, resources.directory("plan")), say)
+    _fetch(_begin(resources, question, environ, sources), say)
 
 
 class _Fetched(NamedTuple):
@@ -149,6 +148,13 @@ class _Fetched(NamedTuple):
     lasting: bool  #: whether it holds beyond this run
 
 
+class _Given(NamedTuple):
+    """What no index has a say in: it was asked for by path or URL, or is required so by something that was."""
+
+    demands: tuple[Demand, ...]
+    metadata: Mapping[str, Metadata]  #: by canonical name
+
+
 class _Pass(NamedTuple):
     """One question on its way to an answer."""
 
@@ -157,6 +163,7 @@ class _Pass(NamedTuple):
     environ: Mapping[str, str]
     sources: Sources
     work: str  #: a directory of its own
+    given: _Given
 
     @property
     def installed(self) -> Mapping[str, Installed]:
@@ -171,25 +178,31 @@ class _Pass(NamedTuple):
         shown = self.question.shown
         found = [
             [name, metadata.version, *(lead_back(text, shown) for text in metadata.requires)]
-            for name, (_, metadata) in sorted(self.directs().items())
+            for name, metadata in sorted(self.given.metadata.items())
         ]
-        given = sorted(each.archive.sha256 for each in self.question.stand_ins.values())
-        return digest_of([roots_digest(self.question), found, given]) if found else roots_digest(self.question)
+        return digest_of([roots_digest(self.question), found]) if found else roots_digest(self.question)
 
-    def directs(self) -> dict[str, tuple[Demand, Metadata]]:
-        """Give what was asked for by path, as a requirement, and its metadata, by canonical name."""
-        found = {}
-        for direct in self.question.directs:
-            if applies(direct.marker, dict(self.resources.target.markers)):
-                name, version, requires = parse_metadata(self.sources.describe(direct))
-                name = canonical_name(name)
-                found[name] = Demand(name, direct.extras, "", ""), Metadata(version, requires)
-        return found
+
+def _begin(resources: Resources, question: Question, environ: Mapping[str, str], sources: Sources) -> _Pass:
+    demands, found = [], {}
+    for direct in question.directs:
+        if applies(direct.marker, dict(resources.target.markers)):
+            name, version, requires = parse_metadata(sources.describe(direct))
+            name = canonical_name(name)
+            demands.append(Demand(name, direct.extras, "", ""))
+            found[name] = Metadata(version, requires)
+    for stand_in in question.stand_ins.values():
+        if stand_in.name not in found:
+            from pip_accel._archives import wheel_metadata
+
+            _, version, requires = parse_metadata(wheel_metadata(stand_in.path))
+            found[stand_in.name] = Metadata(version, requires)
+    return _Pass(resources, question, environ, sources, resources.directory("plan"), _Given(tuple(demands), found))
 
 
 def _ask(pass_: _Pass, archives: Iterable[Archive]) -> tuple[Report | str, dict[str, Archive]]:
     """Let pip answer from these archives: its report, or what it said instead."""
-    resources, question, environ, _, work = pass_
+    resources, question, environ, _, work, _ = pass_
     page = os.path.join(work, "page.html")
     by_url = resources.index.write_page(archives, page)
     words, shown = _with_locks(pass_)
@@ -251,12 +264,12 @@ def _may_be_satisfied(pass_: _Pass, said: str) -> bool:
 
 def _touched(pass_: _Pass, report: Report) -> dict[str, Bounds]:
     """Give the bounds of all projects that an answer has to do with: those it installs, and those that stay."""
-    question, directs, installed = pass_.question, pass_.directs(), pass_.installed
+    question, given, installed = pass_.question, pass_.given, pass_.installed
     chosen = {canonical_name(item.name): Metadata(item.version, item.requires) for item in report.items}
-    chosen.update((name, metadata) for name, (_, metadata) in directs.items())
+    chosen.update(given.metadata)
     while True:
         bounds = collect_bounds(
-            [*question.roots, *(demand for demand, _ in directs.values())],
+            [*question.roots, *given.demands],
             question.constraints,
             chosen,
             dict(pass_.resources.target.markers),
@@ -449,7 +462,7 @@ def _closure(pass_: _Pass, find: Callable[[str], list[Archive]]) -> list[Archive
     resources, question = pass_.resources, pass_.question
     markers = dict(resources.target.markers)
     waiting = [root.name for root in question.roots if applies(root.marker, markers)]
-    for _, metadata in pass_.directs().values():
+    for metadata in pass_.given.metadata.values():
         waiting.extend(canonical_name(leading_name(text)) for text in metadata.requires)
     seen: set[str] = set()
     found: list[Archive] = []
@@ -468,22 +481,27 @@ def _closure(pass_: _Pass, find: Callable[[str], list[Archive]]) -> list[Archive
 
 
 def _bounds(pass_: _Pass, chosen: Mapping[str, Metadata]) -> dict[str, Bounds]:
-    question, directs = pass_.question, pass_.directs()
-    return collect_bounds(
-        [*question.roots, *(demand for demand, _ in directs.values())],
+    """Give the clauses that bound what pip fetched.
+
+    :raises Unsupported: something came in by a URL that is not known here: what it requires is not known either.
+    """
+    question, known = pass_.question, {**chosen, **pass_.given.metadata}
+    bounds = collect_bounds(
+        [*question.roots, *pass_.given.demands],
         question.constraints,
-        {
-            **{canonical_name(name): metadata for name, metadata in chosen.items()},
-            **{name: metadata for name, (_, metadata) in directs.items()},
-        },
+        known,
         dict(pass_.resources.target.markers),
         dependencies=question.dependencies,
+        with_missing=True,
     )
+    if names_by_url(known) & chosen.keys() or (pass_.given.metadata and not bounds.keys() <= known.keys()):
+        raise Unsupported("A distribution requires another one by its URL")
+    return bounds
 
 
 def _fetch(pass_: _Pass, say: Callable[[str], None]) -> _Fetched:
     """Let pip fetch what the request needs, and take it into the index and the view."""
-    resources, question, environ, sources, work = pass_
+    resources, question, environ, sources, work, given = pass_
     index = resources.index
     downloads = download(
         question.python,
@@ -515,8 +533,6 @@ def _fetch(pass_: _Pass, say: Callable[[str], None]) -> _Fetched:
             name, version, requires = parse_metadata(metadata)
             arrived[canonical_name(name)] = (archive, Metadata(version, requires))
     chosen = {name: metadata for name, (_, metadata) in arrived.items()}
-    if names_by_url(chosen) & chosen.keys():
-        raise Unsupported("A distribution requires another one by its URL")
     bounds = _bounds(pass_, chosen)
     # With --prefer-binary a winner need not be the highest version, so it says nothing about other clauses.
     digest, now = pass_.digest, time.time()
@@ -524,8 +540,10 @@ def _fetch(pass_: _Pass, say: Callable[[str], None]) -> _Fetched:
     learned = {}
     for name, (archive, fact) in arrived.items():
         learned[name] = known = Known(bounds[name].all, canonical_version(fact.version), now, roots)
-        if downloads.complete:
-            index.learn(question.view.key(name), name, archive, known, downloads.links.get(archive.filename, ""))
+        link = downloads.links.get(archive.filename, "")
+        # What came from a URL was not found among any links.
+        if downloads.complete and (link or not given.metadata):
+            index.learn(question.view.key(name), name, archive, known, link)
     if downloads.complete:
         index.keep_answer(digest, {name: known.version for name, known in learned.items()}, now)
     return _Fetched([archive for archive, _ in arrived.values()], learned, downloads.complete)
@@ -564,7 +582,7 @@ def parse_metadata(metadata: bytes) -> tuple[str, str, list[str]]:
 def _pins(pass_: _Pass, report: Report, by_url: Mapping[str, Archive]) -> tuple[Pin, ...]:
     resources, question = pass_.resources, pass_.question
     markers = dict(resources.target.markers)
-    roots = [*question.roots, *(demand for demand, _ in pass_.directs().values())]
+    roots = [*question.roots, *pass_.given.demands]
     pins = []
     for item in in_order(report.items, roots, markers, dependencies=question.dependencies):
         url = item.url.partition("#")[0]

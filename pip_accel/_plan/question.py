@@ -110,7 +110,9 @@ def make_question(
         download_words=tuple(download_words(request._replace(command_words=words))),
         roots=demands_of(root for root in request.requirements if not root.direct),
         constraints=demands_of(request.constraints),
-        directs=tuple(_direct(root, substituted.stand_ins) for root in request.requirements if root.direct),
+        directs=tuple(
+            _direct(root, substituted.stand_ins) for root in (*request.requirements, *substituted.nested) if root.direct
+        ),
         view=view,
         dependencies=not request.no_deps,
         refresh=request.upgrade,
@@ -329,7 +331,7 @@ def build_environ(request: Request, environ: Mapping[str, str]) -> dict[str, str
         value = request.options.get(dest)
         if dest == "cache_dir" and value is False:
             result["PIP_NO_CACHE_DIR"] = "1"
-        elif value not in (None, (), False):
+        elif value is not None and value is not False and value != ():  # 0 is a number of retries
             result[variable] = " ".join(value) if isinstance(value, (tuple, list)) else str(value)
     index = request.index
     if index.no_index:

@@ -110,7 +110,10 @@ def locate(path: str) -> str:
     if path.lower().startswith("file:"):
         from urllib.parse import urlsplit
 
-        return url_to_path(urlsplit(path).path)
+        try:
+            return url_to_path(urlsplit(path).path)
+        except ValueError as error:
+            raise Unsupported("{path} is no URL: {error}", path=path, error=error) from error
     return path if is_remote(path) else os.path.abspath(path)
 
 

@@ -19,16 +19,13 @@ from pip_accel._plan.arguments import Request
 from pip_accel._plan.options import Given, scan
 from pip_accel._plan.requirement_files import Line, decode, is_remote, locate
 from pip_accel._plan.requirements import Root, split_url
-from pip_accel._text import path_to_url
+from pip_accel._text import path_to_url, without_users
 from pip_accel._values import Archive
 from pip_accel.exceptions import Unsupported
 
 __all__ = ["StandIn", "Substituted", "lead_back", "needs_stand_in", "reword", "shown_as", "substitute", "write_stub"]
 
 _WHEEL = "Wheel-Version: 1.0\nGenerator: pip-accel\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-
-#: User and password in a URL.
-_SECRETS = re.compile(r"(?<=:)//[^/@]*@")
 
 
 class StandIn(NamedTuple):
@@ -47,6 +44,7 @@ class Substituted(NamedTuple):
     request: Request
     stand_ins: Mapping[str, StandIn]  #: by the URL that pip finds them under
     shown: tuple[tuple[str, str], ...]  #: what pip says of stand-ins and their files, and what it would say without
+    nested: tuple[Root, ...] = ()  #: what is not asked for, but required by a ``file:`` URL
 
 
 def needs_stand_in(root: Root) -> bool:
@@ -142,7 +140,7 @@ def _written_name(root: Root) -> str:
 def shown_as(root: Root, stand_in: StandIn) -> list[tuple[str, str]]:
     """Give what pip says of a stand-in, and what it would say of the requirement."""
     named = root.text.partition("@")[1] and ":" not in root.text.partition("@")[0]
-    url = _SECRETS.sub(r"//", root.url or path_to_url(stand_in.path), 1)
+    url = without_users(root.url or path_to_url(stand_in.path))
     pairs = [(f" @ {path_to_url(stand_in.path)}", f" @ {url}" if named else "")]
     return [*pairs, (f" (from {stand_in.path})", f" (from {url})")] if root.url else pairs
 
@@ -183,9 +181,7 @@ def _rewrite(line: Line, texts: Mapping[tuple[str, str], str], copies: Mapping[s
     return None
 
 
-def reword(
-    words: Sequence[str], texts: Mapping[tuple[str, str], str], copies: Mapping[str, str]
-) -> tuple[str, ...]:
+def reword(words: Sequence[str], texts: Mapping[tuple[str, str], str], copies: Mapping[str, str]) -> tuple[str, ...]:
     """Put other requirements and other files into words.
 
     :param texts: requirements, by where those stand that they take the place of, and by their text.

@@ -580,6 +580,7 @@ def test_a_reader_that_has_gone_away_gives_no_traceback(place, words):
         assert statuses[0] == statuses[1] and errors[0] == errors[1]
     else:
         assert "Traceback" not in errors[-1] and "Exception ignored" not in errors[-1]
+        assert "data directory" not in errors[-1]
         assert snapshot(place.prefix) == before or statuses[-1] == 0
 
 

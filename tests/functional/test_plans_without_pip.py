@@ -15,7 +15,7 @@ from pip_accel._index import Known, LocalIndex
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._plan.arguments import parse
 from pip_accel._plan.closing import plan_from_pins
-from pip_accel._plan.planning import _from_view, _Pass
+from pip_accel._plan.planning import _from_view, _Given, _Pass
 from pip_accel._plan.question import make_question, view_settings
 from pip_accel._plan.stand_ins import Substituted
 from tests.lib.archives import make_wheel
@@ -163,7 +163,7 @@ class Place:
         return words
 
     def ask_pip(self):
-        return _from_view(_Pass(self.resources, self.question, self.environ, None, self.directory))
+        return _from_view(_Pass(self.resources, self.question, self.environ, None, self.directory, _Given((), {})))
 
 
 @pytest.fixture(scope="module")

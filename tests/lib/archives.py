@@ -257,7 +257,8 @@ def _metadata(
 
 def _with_marker(requirement: str, marker: str) -> str:
     base, _, present = requirement.partition(";")
-    return f"Requires-Dist: {base.strip()}; " + (f"({present.strip()}) and {marker}" if present else marker)
+    end = " ;" if "@" in base else ";"  # without the blank it would be part of the URL
+    return f"Requires-Dist: {base.strip()}{end} " + (f"({present.strip()}) and {marker}" if present else marker)
 
 
 def _setup_keywords(

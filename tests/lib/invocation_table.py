@@ -259,7 +259,7 @@ MATRIX: Mapping[str, tuple[Case, ...]] = {
              files={"requirements.txt": "docopt==0.6.2 --hash=sha256:{sha256:docopt-0.6.2.tar.gz}\n"}),
         Case("a wrong hash", "-r requirements.txt", status=1,
              files={"requirements.txt": f"six==1.17.0 --hash=sha256:{'0' * 64}\n"}),
-        Case("a hash of a version that is not pinned", "-r requirements.txt",
+        Case("a hash of a version that is not pinned", "-r requirements.txt", since="26.3",
              files={"requirements.txt": f"six --hash=sha256:{{sha256:{SIX}}}\n"}),
         Case("a dependency without a hash", "-r requirements.txt", status=1, files={
             "requirements.txt": "alpha==1.0 --hash=sha256:{sha256:alpha-1.0-py3-none-any.whl}\n",

@@ -949,6 +949,20 @@ def test_formats_go_over_as_they_are(tmp_path):
     assert again.format_control == request.format_control
 
 
+def test_passwords_of_one_section_are_given_to_other_commands_in_variables(tmp_path):
+    path = tmp_path / "pip.conf"
+    path.write_text(
+        "[install]\nindex-url = https://me:hunter2@h.example/simple\ntimeout = 7\n"
+        "extra-index-url = https://a.example\n    https://me:hunter2@b.example\n"
+    )
+    request = parse(["install", "six"], make_environ(PIP_CONFIG_FILE=str(path)))
+    assert request.install_environ == {
+        "PIP_INDEX_URL": "https://me:hunter2@h.example/simple",
+        "PIP_EXTRA_INDEX_URL": "https://a.example https://me:hunter2@b.example",
+    }
+    assert download_words(request) == ["--timeout=7.0", "six"]
+
+
 def test_secrets_are_in_no_message():
     for words in (
         ["install", "six @ https://user:secret@h.example/x.zip#unknown=y"],

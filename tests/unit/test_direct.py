@@ -102,7 +102,7 @@ class World:
     def download(self, python, words, *, environ, work, passes, on_retry, keep_log):
         assert environ["SERVED"] == "yes"
         self.fetched.append(words[-1])
-        path = os.path.join(work, os.path.basename(words[-1].partition("#")[0]))
+        path = os.path.join(work, os.path.basename(words[-1].partition("#")[0].partition("?")[0]))
         with open(self.at[words[-1].partition("#")[0]], "rb") as source, open(path, "wb") as stream:
             stream.write(source.read())
         return Downloads((path,), False, True)
@@ -411,7 +411,7 @@ def test_pip_is_told_of_stand_ins_for_what_a_project_requires_by_url(world, proj
 
 def test_what_does_not_count_is_not_fetched(world, project):
     world.metadata = requires(
-        f"alpha @ {SDIST} ; extra == 'other'", f"alpha @ {SDIST} ; os_name == 'nt'", "alpha @ file:///a/b.zip"
+        f"alpha @ {SDIST} ; extra == 'other'", f"alpha @ {SDIST} ; os_name == 'nt'"
     )
     assert world.substitute(f"{project}[more]", f"alpha @ {SDIST} ; os_name == 'nt'").stand_ins == {}
     assert (world.fetched, world.told) == ([], {})
@@ -441,7 +441,7 @@ def test_what_is_asked_for_and_required_is_fetched_once(world, project):
 
 def test_a_circle_of_urls_is_left_to_pip(world):
     world.metadata = requires(f"local @ {BRANCH}")
-    with pytest.raises(Unsupported, match="requires itself"):
+    with pytest.raises(Unsupported, match="requires local by its URL"):
         world.substitute(BRANCH)
 
 
@@ -479,3 +479,46 @@ def test_a_directory_in_an_archive_is_known_by_both(world):
     assert (again.archive, again.direct, online) == (one.archive, one.direct, False)
     world.in_cache = False
     assert world.find(f"{SDIST}#subdirectory=one")[1]
+
+
+# What others may see
+
+
+def test_a_password_from_a_file_is_in_no_word(world, tmp_path, monkeypatch):
+    url = SDIST.replace("//", "//me:hunter2@")
+    world.at[url] = world.at[SDIST]
+    (tmp_path / "reqs.txt").write_text(f"{SDIST.replace('//', '//${ME}:${WORD}@')}\n")
+    seen = []
+
+    def download(python, words, **more):
+        [path] = words[words.index("--requirement") + 1 :]
+        with open(path, encoding="utf-8") as stream:
+            seen.append((words, stream.read(), os.stat(path).st_mode & 0o777))
+        return World.download(world, python, [url], **more)
+
+    monkeypatch.setattr(_direct, "download", download)
+    world.find("-r", str(tmp_path / "reqs.txt"), ME="me", WORD="hunter2")
+    [(words, text, mode)] = seen
+    assert "hunter2" not in str(words)
+    assert (text, mode) == (f"{url}\n", 0o600)
+
+
+def test_the_query_of_a_url_is_not_kept(world):
+    url = f"{WHEEL}?token=hunter2"
+    world.at[url] = world.at[WHEEL]
+    direct = world.find(url)[0].direct
+    assert (direct["url"], world.find(url)[0].direct) == (url, direct)
+    for directory, _, names in os.walk(world.index.root):
+        for name in names:
+            with open(os.path.join(directory, name), "rb") as stream:
+                assert b"hunter2" not in stream.read()
+
+
+def test_what_is_in_the_way_of_an_editable_is_dealt_with_as_asked(world, monkeypatch):
+    said = []
+    check_out = world.check_out
+    monkeypatch.setattr(
+        _direct, "check_out", lambda python, given, **more: said.append(given) or check_out(python, given, **more)
+    )
+    world.find("--exists-action", "b", "-e", f"{BRANCH}#egg=alpha")
+    assert said == [["--exists-action=b", "--editable", f"{BRANCH}#egg=alpha"]]

@@ -268,6 +268,22 @@ def test_a_second_pass_may_succeed(pip, tmp_path, errors):
     assert option(fake.commands[0], "--dest") != option(fake.commands[1], "--dest")
 
 
+def test_a_hash_that_is_wrong_twice_in_the_same_way_is_wrong(pip, tmp_path):
+    errors = "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES:\n        Expected sha256 {}\n             Got        {}\n"
+    fake = pip(failure(errors.format("0" * 64, "1" * 64)))
+    with pytest.raises(PipFailed):
+        fetch(tmp_path, passes=9)
+    assert len(fake.commands) == 2
+
+
+def test_what_is_told_of_a_crash_is_its_reason(pip, tmp_path):
+    told: list[str] = []
+    pip(failure("ERROR: Exception:\nTraceback (most recent call last):\n  x\na.ReadTimeoutError: too late\n"))
+    with pytest.raises(PipFailed, match="ReadTimeoutError: too late"):
+        fetch(tmp_path, passes=2, told=told)
+    assert ["too late" in line for line in told] == [True]
+
+
 @pytest.mark.parametrize(
     ("errors", "error"),
     [

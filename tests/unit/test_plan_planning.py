@@ -19,7 +19,7 @@ from pip_accel._names import canonical_name
 from pip_accel._plan import planning
 from pip_accel._plan.clauses import Demand
 from pip_accel._plan.pip import Downloads, Item, Report
-from pip_accel._plan.planning import _Pass, _spellings, make_plan, parse_metadata
+from pip_accel._plan.planning import _begin, _spellings, make_plan, parse_metadata
 from pip_accel._plan.question import Direct, Question, roots_digest
 from pip_accel._plan.stand_ins import StandIn
 from pip_accel._process import Completed
@@ -523,7 +523,7 @@ def item(name, *requires, url=""):
 
 
 def spell(world, report, **changes):
-    return _spellings(_Pass(world.resources, question(**changes), {}, world, world.root), report)
+    return _spellings(_begin(world.resources, question(**changes), {}, world), report)
 
 
 def test_names_are_spelled_as_the_first_requirement_spells_them(world):

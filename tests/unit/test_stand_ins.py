@@ -138,7 +138,7 @@ def test_an_editable_needs_a_stand_in(place):
 @pytest.mark.parametrize("words", [["six"], ["-r", "plain.txt", "./project", "-U"]])
 def test_without_any_a_request_stays_as_it_is(place, words):
     request = ask(words)
-    assert substitute(request, find, str(place / "copies")) == (request, {}, ())
+    assert substitute(request, find, str(place / "copies")) == (request, {}, (), ())
     assert os.listdir(place / "copies") == []
 
 
