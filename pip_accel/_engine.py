@@ -434,6 +434,11 @@ class Engine:
             self._described[path] = self._describe(direct)
         return self._described[path][0]
 
+    def recall(self, name: str) -> bytes | None:
+        """Give the metadata of a directory that was described, by the canonical name of its project."""
+        described = (metadata for metadata, _ in list(self._described.values()))
+        return next((metadata for metadata in described if _name_and_version(metadata)[0] == name), None)
+
     def _describe(self, direct: Direct) -> tuple[bytes, Prepared | None]:
         index = self.resources.index
         if direct.kind == "wheel":
@@ -577,6 +582,9 @@ class Preparing:
 
     def describe(self, direct: Direct) -> bytes:
         return self._engine.describe(direct)
+
+    def recall(self, name: str) -> bytes | None:
+        return self._engine.recall(name)
 
 
 def _is_source(pin: Pin) -> bool:

@@ -70,6 +70,9 @@ class Sources(Protocol):
     def describe(self, direct: Direct) -> bytes:
         """Give the metadata of what was asked for by its path."""
 
+    def recall(self, name: str) -> bytes | None:
+        """Give the metadata of a directory that pip came upon, by the canonical name of its project."""
+
 
 class Plan(NamedTuple):
     """What will be installed."""
@@ -480,23 +483,32 @@ def _closure(pass_: _Pass, find: Callable[[str], list[Archive]]) -> list[Archive
     return found
 
 
-def _bounds(pass_: _Pass, chosen: Mapping[str, Metadata]) -> dict[str, Bounds]:
-    """Give the clauses that bound what pip fetched.
+def _bounds(pass_: _Pass, chosen: Mapping[str, Metadata]) -> tuple[dict[str, Bounds], bool]:
+    """Give the clauses that bound what pip fetched; say also whether the request alone tells what has a say in that.
 
     :raises Unsupported: something came in by a URL that is not known here: what it requires is not known either.
     """
-    question, known = pass_.question, {**chosen, **pass_.given.metadata}
-    bounds = collect_bounds(
-        [*question.roots, *pass_.given.demands],
-        question.constraints,
-        known,
-        dict(pass_.resources.target.markers),
-        dependencies=question.dependencies,
-        with_missing=True,
-    )
-    if names_by_url(known) & chosen.keys() or (pass_.given.metadata and not bounds.keys() <= known.keys()):
+    question, known, alone = pass_.question, {**chosen, **pass_.given.metadata}, True
+    while True:
+        bounds = collect_bounds(
+            [*question.roots, *pass_.given.demands],
+            question.constraints,
+            known,
+            dict(pass_.resources.target.markers),
+            dependencies=question.dependencies,
+            with_missing=True,
+        )
+        missing = bounds.keys() - known.keys()
+        found = {name: pass_.sources.recall(name) for name in missing}
+        if not any(found.values()):
+            break
+        alone = False
+        for name, metadata in found.items():
+            if metadata is not None:
+                known[name] = Metadata(*parse_metadata(metadata)[1:])
+    if names_by_url(known) & chosen.keys() or (missing and (pass_.given.metadata or not alone)):
         raise Unsupported("A distribution requires another one by its URL")
-    return bounds
+    return bounds, alone
 
 
 def _fetch(pass_: _Pass, say: Callable[[str], None]) -> _Fetched:
@@ -533,7 +545,7 @@ def _fetch(pass_: _Pass, say: Callable[[str], None]) -> _Fetched:
             name, version, requires = parse_metadata(metadata)
             arrived[canonical_name(name)] = (archive, Metadata(version, requires))
     chosen = {name: metadata for name, (_, metadata) in arrived.items()}
-    bounds = _bounds(pass_, chosen)
+    bounds, alone = _bounds(pass_, chosen)
     # With --prefer-binary a winner need not be the highest version, so it says nothing about other clauses.
     digest, now = pass_.digest, time.time()
     roots = digest if downloads.backtracked or question.view.prefer_binary else ""
@@ -544,7 +556,7 @@ def _fetch(pass_: _Pass, say: Callable[[str], None]) -> _Fetched:
         # What came from a URL was not found among any links.
         if downloads.complete and (link or not given.metadata):
             index.learn(question.view.key(name), name, archive, known, link)
-    if downloads.complete:
+    if downloads.complete and alone:
         index.keep_answer(digest, {name: known.version for name, known in learned.items()}, now)
     return _Fetched([archive for archive, _ in arrived.values()], learned, downloads.complete)
 

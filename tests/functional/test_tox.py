@@ -88,7 +88,7 @@ def test_pip_accel_serves_every_command_of_the_page_itself(monkeypatch, tmp_path
         assert [root.name for root in parse(words, {"PIP_CONFIG_FILE": os.devnull}).requirements] == ["example"]
 
 
-@pytest.mark.parametrize("name", ["pipx", "alias", "wrapper", "tox-override", "tox-wheels", "tox-install-sh"])
+@pytest.mark.parametrize("name", ["pipx", "alias", "tox-override", "tox-wheels", "tox-install-sh"])
 def test_the_shell_understands(name):
     subprocess.run(["sh", "-n", "-c", RECIPES[name]], check=True)
 

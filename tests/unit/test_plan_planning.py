@@ -104,6 +104,9 @@ class World:
     def describe(self, direct):
         return wheel_metadata(direct.path)
 
+    def recall(self, name):
+        return None
+
     # What stands in for pip
 
     def resolve(self, python, words, *, page, environ, work, keep_log):
