@@ -20,6 +20,9 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 _GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+#: Seconds after which who waits looks about. The system may give a signal to any thread, and it is answered in the main
+#: thread of an interpreter only, when that is awake.
+_WAKE = 1.0
 
 
 class Ended(BaseException):
@@ -101,7 +104,7 @@ def run(
     if any(group.ending for group in groups):  # whoever ends them may not have seen this one
         _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
     try:
-        output, errors = process.communicate(text)
+        output, errors = _communicate(process, text)
     except BaseException:
         _end(process)
         raise
@@ -111,6 +114,14 @@ def run(
     if any(group.ending for group in groups):
         raise Ended
     return Completed(process.returncode, output, errors or "")
+
+
+def _communicate(process: subprocess.Popen[str], text: str | None) -> tuple[str, str | None]:
+    while True:
+        try:
+            return process.communicate(text, timeout=_WAKE)
+        except subprocess.TimeoutExpired:
+            text = None  # it has been taken over
 
 
 def pause(seconds: float) -> None:
@@ -197,7 +208,10 @@ def results(futures: Sequence[Future[_Result]]) -> list[_Result]:
     """Wait for tasks and give their results, in order; the first failure is raised when it comes."""
     from concurrent.futures import FIRST_EXCEPTION, wait
 
-    wait(futures, return_when=FIRST_EXCEPTION)
+    while True:
+        done, waiting = wait(futures, timeout=_WAKE, return_when=FIRST_EXCEPTION)
+        if not waiting or any(future.cancelled() or future.exception() is not None for future in done):
+            break
     for future in futures:
         error = future.exception() if future.done() else None
         if error is not None:
