@@ -9,19 +9,18 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
-from pip_accel._environment import find_target, validate_environment
-from pip_accel._plan.requirement_files import is_remote
-from pip_accel._plan.stand_ins import Substituted
-from pip_accel._values import Change, Target
-from pip_accel.exceptions import Unsupported
+from pip_accel._environment import Probe, validate_environment
+from pip_accel._values import Change, Manner, Plan, Target, Tree
+from pip_accel.exceptions import Edited, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel._engine import Engine
     from pip_accel._index import ViewSettings
     from pip_accel._plan.arguments import Request
-    from pip_accel._plan.planning import Plan
+    from pip_accel._plan.memo import Recording, Remembered
     from pip_accel._plan.requirements import Root
+    from pip_accel._plan.stand_ins import Substituted
     from pip_accel._progress import BuildWatcher
     from pip_accel._resources import Resources
     from pip_accel.config import Config
@@ -32,8 +31,10 @@ __all__ = [
     "PipAccelerator",
     "check_target",
     "install",
+    "install_remembered",
     "running_inside",
     "secure",
+    "start_probe",
     "target_of",
 ]
 
@@ -87,10 +88,10 @@ class PipAccelerator:
         words = [*(["--python", self.python] if self.python is not None else []), "install", *arguments]
         request = parse(words, os.environ)
         target = target_of(request)
-        check_target(target, request)
+        check_target(target, request.manner)
         keep = not request.no_cache
         with (
-            secure(target, request, _ignore, _ignore),
+            secure(target, request.manner, _ignore, _ignore),
             open_resources(self.config, target, request.python, os.environ, keep=keep) as resources,
         ):
             return len(install(resources, request, say=_ignore).changes)
@@ -105,15 +106,27 @@ def target_of(request: Request) -> Target:
 
     :raises Unsupported: its interpreter cannot be started, or pip refuses to install there.
     """
-    destination = request.destination
+    return start_probe(request.manner).target()
+
+
+def start_probe(manner: Manner, begun: Probe | None = None) -> Probe:
+    """Begin to find out what is to be installed into.
+
+    :param begun: a probe that is taken if it asks for the same, and ended otherwise.
+    """
+    destination = manner.destination
     if destination.prefix:
         from pip_accel._resources import host_pip_version, is_older
 
         destination = destination._replace(plain=not is_older(host_pip_version(), _PLAIN_PREFIX))
-    return find_target(request.python, destination)
+    if begun is not None:
+        if (begun.python, begun.destination) == (manner.python, destination):
+            return begun
+        begun.end()
+    return Probe(manner.python, destination)
 
 
-def check_target(target: Target, request: Request) -> None:
+def check_target(target: Target, manner: Manner) -> None:
     """See that an environment is one that we install into; what pip refuses or redirects is left to pip.
 
     :raises Unsupported: pip has to do it.
@@ -126,9 +139,9 @@ def check_target(target: Target, request: Request) -> None:
     if is_older(pip, _OLDEST_PIP):
         raise Unsupported("pip-accel needs pip 25.3 or newer beside it, and this is {version}", version=pip)
     managed = target.externally_managed if target.kind in ("environment", "user") else ""
-    if managed and not request.break_system_packages and not (request.dry_run and request.report):
+    if managed and not manner.break_system_packages and not (manner.dry_run and manner.report):
         raise Unsupported("{path} says that another tool manages this environment", path=managed)
-    if request.dry_run:
+    if manner.dry_run:
         return
     libraries = {target.scheme.purelib, target.scheme.platlib}
     for directory in {target.place} if target.kind == "directory" else libraries:
@@ -140,9 +153,9 @@ def check_target(target: Target, request: Request) -> None:
 
 @contextmanager
 def secure(
-    target: Target, request: Request, on_wait: Callable[[str], None], on_repair: Callable[[str], None]
+    target: Target, manner: Manner, on_wait: Callable[[str], None], on_repair: Callable[[str], None]
 ) -> Iterator[None]:
-    """Keep other runs out of what a request may change; repair what one of them left there when it was killed.
+    """Keep other runs out of what may change; repair what one of them left there when it was killed.
 
     :param on_wait: is told that another run has to end first.
     :param on_repair: is told of what was repaired.
@@ -150,7 +163,7 @@ def secure(
     from pip_accel._install.transaction import lock_prefix, repair
 
     with ExitStack() as locks:
-        for place in dict.fromkeys((target.prefix, target.place)) if not request.dry_run else ():
+        for place in dict.fromkeys((target.prefix, target.place)) if not manner.dry_run else ():
             waiting = f"Waiting for another run of pip-accel to finish with {place}"
             locks.enter_context(lock_prefix(place, partial(on_wait, waiting)))
             if repair(place):
@@ -166,6 +179,8 @@ def install(
     watcher: Callable[[], BuildWatcher] | None = None,
     on_plan: Callable[[Plan, tuple[Change, ...]], None] | None = None,
     on_replace: Callable[[Change], None] | None = None,
+    check: bool = False,
+    recording: Recording | None = None,
 ) -> Outcome:
     """Carry out a request: the environment is changed as a whole or not at all.
 
@@ -173,11 +188,10 @@ def install(
     :param watcher: gives who is told of builds, when there is one.
     :param on_plan: is told what will be done, when all that is needed is there and nothing has changed yet.
     :param on_replace: is told of each distribution that goes.
+    :param check: whether the store is looked at for edited files beforehand, and not when they are linked.
+    :param recording: of how the request was understood; with that, its plan is kept.
     """
-    from pip_accel._install.link import Linker
-    from pip_accel._install.transaction import install as install_changes
     from pip_accel._plan.question import make_question, view_settings
-    from pip_accel._resources import host_pip_version
 
     if request.log:
         _open_log(request.log)
@@ -188,25 +202,89 @@ def install(
         # That pip builds nothing, and refuses to have both this and --no-build-isolation.
         environ = {name: value for name, value in resources.environ.items() if name != "PIP_BUILD_CONSTRAINT"}
         environ.update(request.install_environ)
-        engine.eager = engine.eager and not request.dry_run
+        engine.eager, engine.unpacks = engine.eager and not request.dry_run, not request.dry_run
         plan = engine.plan(question, environ)
         plan = plan._replace(online=plan.online or asked)
+        if recording is not None and not question.odd_places:
+            from pip_accel._plan.memo import keep
+
+            keep(resources, recording, request, question, plan)
         if request.dry_run:
             if on_plan is not None:
                 on_plan(plan, ())
             return Outcome((), plan, (), False, plan.online or engine.online)
-        if running_inside(resources.target):
-            _brace(plan)
-        changes = _changes(engine, plan, request)
+        _brace(resources, plan)
+        built_here = any(not pin.archive.filename.endswith(".whl") for pin in plan.pins)
+        if request.require_hashes and built_here and engine.builder.shared:
+            raise Unsupported("Hashes are required, and what other machines built has none that the user knows")
+        changes = _changes(resources, plan, engine.trees(plan.pins, check=check), request.manner)
+    announced = False
 
-    def announce() -> None:
+    def announce(plan: Plan, changes: tuple[Change, ...]) -> None:
+        nonlocal announced
         if on_plan is not None:
             on_plan(plan, changes)
+        announced = True
+
+    try:
+        outcome = _carry_out(resources, plan, changes, request.manner, announce, on_replace, check=not check)
+    except Edited:
+        if check:
+            raise
+        # Nothing has changed yet. All that was edited is made anew now, and what was said is not said again.
+        again = partial(install, on_plan=None if announced else on_plan, on_replace=on_replace, check=True)
+        outcome = again(resources, request, say=say, watcher=watcher)
+    built = (*engine.built, *outcome.built)
+    return outcome._replace(built=built, online=outcome.online or plan.online or engine.online)
+
+
+def install_remembered(
+    resources: Resources,
+    remembered: Remembered,
+    *,
+    on_plan: Callable[[Plan, tuple[Change, ...]], None],
+    on_replace: Callable[[Change], None],
+) -> Outcome | None:
+    """Do the same by a plan that was made before, if that still holds and the store has all of it; else give ``None``.
+
+    What the request was is not looked at.
+    """
+    plan = remembered.plan(resources)
+    if plan is None:
+        return None
+    trees = [resources.store.find(pin.archive.sha256) for pin in plan.pins]
+    if None in trees:
+        return None
+    _brace(resources, plan)
+    changes = _changes(resources, plan, [tree for tree in trees if tree is not None], remembered.manner)
+    try:
+        return _carry_out(resources, plan, changes, remembered.manner, on_plan, on_replace, check=True)
+    except Edited:
+        return None
+
+
+def _carry_out(
+    resources: Resources,
+    plan: Plan,
+    changes: tuple[Change, ...],
+    manner: Manner,
+    on_plan: Callable[[Plan, tuple[Change, ...]], None],
+    on_replace: Callable[[Change], None] | None,
+    *,
+    check: bool,
+) -> Outcome:
+    """Change the environment.
+
+    :raises Edited: if the store is looked at now, and a file in it is not as it was; nothing has changed then.
+    """
+    from pip_accel._install.link import Linker
+    from pip_accel._install.transaction import install as install_changes
+    from pip_accel._resources import host_pip_version
 
     kept: Sequence[str] = ()
     pip = host_pip_version()
     if not changes:
-        announce()
+        on_plan(plan, changes)
         if resources.target.kind == "directory":
             os.makedirs(resources.target.place, exist_ok=True)
     else:
@@ -214,15 +292,16 @@ def install(
             changes,
             resources.target,
             linker=Linker(resources.config.link_mode, resources.config.copy_patterns),  # type: ignore[arg-type]
-            byte_code=request.compile,
+            byte_code=manner.compile,
             template=resources.template,
             umask=resources.umask,
-            on_start=announce,
+            on_start=partial(on_plan, plan, changes),
             on_replace=on_replace,
-            replace=request.upgrade,
+            replace=manner.upgrade,
+            check=check,
+            jobs=resources.jobs,
         )
-    built, online = tuple(engine.built), plan.online or engine.online
-    return Outcome(changes, plan, built, resources.store.added, online, pip, tuple(kept))
+    return Outcome(changes, plan, (), resources.store.added, plan.online, pip, tuple(kept))
 
 
 def _open_log(path: str) -> None:
@@ -240,6 +319,9 @@ def _open_log(path: str) -> None:
 
 def _with_stand_ins(engine: Engine, request: Request, say: Callable[[str], None]) -> tuple[Substituted, bool]:
     """Put stand-ins into a request for editables and what is asked for by URL; say also whether one was fetched."""
+    from pip_accel._plan.requirement_files import is_remote
+    from pip_accel._plan.stand_ins import Substituted
+
     if not any(root.kind for root in request.requirements) and not any(map(is_remote, request.files)):
         return Substituted(request, {}, ()), False
     from pip_accel._direct import Directs
@@ -300,11 +382,13 @@ def _constraint_text(root: Root) -> str:
     return root.name + root.specifier + (f"; {root.marker}" if root.marker else "")
 
 
-def _brace(plan: Plan) -> None:
-    """Get ready for changes to the environment that we run in ourselves.
+def _brace(resources: Resources, plan: Plan) -> None:
+    """Get ready for changes to the environment that we run in ourselves, if it is that.
 
     :raises Unsupported: pip-accel would not work with the pip that the plan brings.
     """
+    if not running_inside(resources.target):
+        return
     import packaging.version  # noqa: F401  (when these are needed, they may be replaced)
 
     from pip_accel import _eviction, _progress, _warnings  # noqa: F401
@@ -317,18 +401,15 @@ def _brace(plan: Plan) -> None:
             raise Unsupported(text, version=pin.version, alarming=True)
 
 
-def _changes(engine: Engine, plan: Plan, request: Request) -> tuple[Change, ...]:
+def _changes(resources: Resources, plan: Plan, trees: Sequence[Tree], manner: Manner) -> tuple[Change, ...]:
     """Put together what goes and what comes."""
     from pip_accel._installed import find_installed, find_removable
     from pip_accel._names import canonical_name
 
-    target, pins = engine.resources.target, plan.pins
-    sdists = [pin for pin in pins if not pin.archive.filename.endswith(".whl")]
-    if request.require_hashes and sdists and engine.builder.shared:
-        raise Unsupported("Hashes are required, and what other machines built has none that the user knows")
-    installed = {} if request.ignore_installed or not pins else find_installed(target)
+    target = resources.target
+    installed = {} if manner.ignore_installed or not plan.pins else find_installed(target)
     changes = []
-    for pin, tree in zip(pins, engine.trees(pins), strict=True):
+    for pin, tree in zip(plan.pins, trees, strict=True):
         name = canonical_name(pin.name)
         old = installed.get(name)
         own = find_removable(old, target) if old is not None else None

@@ -13,14 +13,15 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from pip_accel import _fs
-from pip_accel._index import ViewSettings, digest_of, name_and_version
+from pip_accel._digests import digest_of
+from pip_accel._index import ViewSettings, name_and_version
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._process import Ended, Workers, results
-from pip_accel._values import Archive, Pin, Tree
+from pip_accel._values import Archive, Pin, Plan, Tree
 from pip_accel.exceptions import BuildFailed, PipAcceleratorError, PipFailed, Unsupported
 
 TYPE_CHECKING = False
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from pip_accel._build.recipe import Recipe
     from pip_accel._build.service import MetadataService
     from pip_accel._plan.clauses import Demand
-    from pip_accel._plan.planning import Plan
     from pip_accel._plan.question import Direct, Question
     from pip_accel._progress import BuildWatcher
     from pip_accel._resources import Resources
@@ -109,6 +109,7 @@ class Engine:
         self._builder: Builder | None = None
         self._passing: Store | None = None
         self.eager = True  #: whether builds may begin before the plan is there
+        self.unpacks = True  #: whether what pip fetches will be installed
         self.constrained = False  #: whether pip's settings, and not its words, name constraint files
         self.passive = False  #: whether no pip may be started to plan build requirements
         self.online = False  #: whether an index was asked for build requirements
@@ -487,8 +488,11 @@ class Engine:
 
     # Trees
 
-    def trees(self, pins: Sequence[Pin]) -> list[Tree]:
-        """Give the trees of pins, in that order: missing ones get built and unpacked, edited ones are made anew."""
+    def trees(self, pins: Sequence[Pin], *, check: bool = True) -> list[Tree]:
+        """Give the trees of pins, in that order: missing ones get built and unpacked.
+
+        :param check: whether they are looked at for files that somebody edited, and made anew then.
+        """
         sources = [pin for pin in pins if _is_source(pin)]
         built = dict(zip(map(_identity, sources), self._obtain(sources), strict=True))
         archives = [built.get(_identity(pin), pin.archive) for pin in pins]
@@ -497,7 +501,8 @@ class Engine:
         found: dict[str, Tree] = {}
         missing: dict[str, Archive] = {}
         for archive in archives:
-            tree = (self._passing_store if archive.sha256 in passing else store).find_sound(archive.sha256)
+            holder = self._passing_store if archive.sha256 in passing else store
+            tree = holder.find_sound(archive.sha256) if check else holder.find(archive.sha256)
             if tree is not None:
                 found[archive.sha256] = tree
             else:
@@ -585,6 +590,17 @@ class Preparing:
 
     def recall(self, name: str) -> bytes | None:
         return self._engine.recall(name)
+
+    def unpacking(self, work: str, allowed: Collection[str] | None) -> AbstractContextManager[None]:
+        resources = self._engine.resources
+        if resources.jobs == 1 or not self._engine.unpacks:
+            return nullcontext()
+        from pip_accel._arrivals import unpacking
+
+        directory = resources.directory("arrivals")
+        return unpacking(
+            resources.store, self._pass.place, work, directory, allowed=allowed, jobs=resources.jobs - 1
+        )
 
 
 def _is_source(pin: Pin) -> bool:

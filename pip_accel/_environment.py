@@ -12,7 +12,7 @@ from pip_accel.exceptions import EnvironmentMismatchError, Unsupported
 
 _USUAL = Destination()
 
-__all__ = ["find_interpreter", "find_target", "target_tag", "validate_environment"]
+__all__ = ["Probe", "find_interpreter", "find_target", "target_tag", "validate_environment"]
 
 
 def find_interpreter(python: str) -> str:
@@ -36,26 +36,110 @@ def find_target(python: str | None, destination: Destination = _USUAL) -> Target
     :param destination: where its distributions are to go.
     :raises Unsupported: the interpreter cannot be started, or pip refuses to install there.
     """
-    if python is None:
-        from pip_accel._probe import probe
+    return Probe(python, destination).target()
 
+
+class Probe:
+    """Asks an interpreter about its environment, which takes a moment: there is time for other things meanwhile.
+
+    The parameters are those of :func:`find_target`.
+    """
+
+    def __init__(self, python: str | None, destination: Destination = _USUAL) -> None:
+        self.python = python
+        self.destination = destination
+        self._process: tuple[int, int] | None = None  #: its number, and what it prints
+        self._failure: Exception | None = None
+        if python is not None:
+            try:
+                self._process = _start([find_interpreter(python), *_as_words(destination)])
+            except (OSError, Unsupported) as error:  # when it is asked for, and perhaps it never is
+                self._failure = error
+
+    def end(self) -> None:
+        """Do without the answer."""
+        if self._process is not None:
+            process, output = self._process
+            self._process = None
+            os.close(output)
+            _kill(process)
+            os.waitpid(process, 0)
+
+    def target(self) -> Target:
+        """Wait for the answer; to be called once.
+
+        :raises Unsupported: the interpreter cannot be started, or pip refuses to install there.
+        """
+        if self.python is None:
+            from pip_accel._probe import probe
+
+            try:
+                return _as_target(probe(*self.destination))
+            except ValueError as error:
+                raise Unsupported("{prefix}: {error}", prefix=sys.prefix, error=error) from error
+        if isinstance(self._failure, Unsupported):
+            raise self._failure
         try:
-            return _as_target(probe(*destination))
-        except ValueError as error:
-            raise Unsupported("{prefix}: {error}", prefix=sys.prefix, error=error) from error
-    import json
+            if self._failure is not None or self._process is None:
+                raise self._failure or OSError
+            import marshal
 
-    from pip_accel._process import run
+            process, self._process = self._process, None
+            answer = marshal.loads(_read(*process))
+            if "refused" in answer:
+                raise Unsupported("{python}: {reason}", python=self.python, reason=answer["refused"])
+            return _as_target(answer)
+        except (OSError, ValueError, EOFError, TypeError, KeyError) as error:
+            raise Unsupported("{python} does not run as a Python interpreter", python=self.python) from error
 
+
+def _as_words(destination: Destination) -> list[str]:
+    """Give the words for :mod:`pip_accel._probe` as a script."""
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_probe.py")
-    interpreter = find_interpreter(python)
+    user = {None: "", True: "yes", False: "no"}[destination.user]
+    return [script, user, destination.target, destination.prefix, destination.root, "yes" if destination.plain else ""]
+
+
+def _start(command: list[str]) -> tuple[int, int]:
+    """Start a program that prints something; give its number and an open file. Subprocess is not imported for that.
+
+    It gets a group of its own: a Ctrl-C is for us.
+
+    :raises OSError: it cannot be started.
+    """
+    if not hasattr(os, "posix_spawn"):
+        raise Unsupported("pip-accel has not been tried on Windows yet")
+    reading, writing = os.pipe()
+    files = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, writing, 1),
+        (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+    ]
     try:
-        answer = json.loads(run([interpreter, script, json.dumps(destination)]).output)
-        if "refused" in answer:
-            raise Unsupported("{python}: {reason}", python=interpreter, reason=answer["refused"])
-        return _as_target(answer)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise Unsupported("{python} does not run as a Python interpreter", python=interpreter) from error
+        return os.posix_spawn(command[0], command, os.environ, file_actions=files, setpgroup=0), reading
+    except OSError:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+
+
+def _read(process: int, output: int) -> bytes:
+    """Give all that a program prints, when it has ended."""
+    try:
+        with open(output, "rb") as stream:
+            return stream.read()
+    except BaseException:
+        _kill(process)
+        raise
+    finally:
+        os.waitpid(process, 0)
+
+
+def _kill(process: int) -> None:
+    import signal
+
+    os.kill(process, signal.SIGKILL)
 
 
 def _as_target(values: Mapping[str, Any]) -> Target:

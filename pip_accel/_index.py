@@ -11,26 +11,18 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from html import escape
 from typing import Any, NamedTuple
 
-from pip_accel import _fs
+from pip_accel import _digests, _fs
+from pip_accel._digests import digest_of
 from pip_accel._metadata import read_headers
 from pip_accel._names import canonical_name, canonical_version, split_sdist_name, split_wheel_name
 from pip_accel._text import path_to_url
 from pip_accel._values import Archive
 from pip_accel.exceptions import Unsupported
 
-__all__ = ["Known", "LocalIndex", "ViewSettings", "digest_of", "name_and_version"]
-
-
-def digest_of(value: Any) -> str:
-    """Give a short digest of a JSON value, the same in every process."""
-    import hashlib
-
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=list).encode()).hexdigest()[:32]
+__all__ = ["Known", "LocalIndex", "ViewSettings", "name_and_version"]
 
 
 class ViewSettings(NamedTuple):
@@ -103,6 +95,8 @@ class LocalIndex:
         sha256 = _fs.hash_file(path)
         archive = self.locate(sha256, os.path.basename(path))
         if not os.path.exists(archive.path):
+            import shutil
+
             _fs.make_directory(os.path.dirname(archive.path))
             temporary = _fs.unique_name(archive.path)
             try:
@@ -120,6 +114,8 @@ class LocalIndex:
         """Take a file into the index that stays where it is."""
         archive = self.locate(_fs.hash_file(path), os.path.basename(path))
         if not os.path.exists(archive.path):
+            import shutil
+
             with _fs.replacing(archive.path) as stream, open(path, "rb") as source:
                 shutil.copyfileobj(source, stream)
             self.check(archive)  # it may have changed meanwhile
@@ -181,6 +177,8 @@ class LocalIndex:
             except FileExistsError:
                 pass
             except OSError:
+                import shutil
+
                 shutil.copyfile(archive.path, beside)
         _fs.write_file(beside + ".metadata", metadata)
 
@@ -266,8 +264,12 @@ class LocalIndex:
 
     # Views
 
+    def view_file(self, view: str, project: str) -> str:
+        """Say where all stands that a view has of a project, below :attr:`root`."""
+        return os.path.join("views", view[:2], view, project + ".json")
+
     def _view_path(self, view: str, project: str) -> str:
-        return os.path.join(self.root, "views", view[:2], view, project + ".json")
+        return os.path.join(self.root, self.view_file(view, project))
 
     def read_view(self, view: str, project: str) -> dict[str, Any]:
         """Give what a view has of a project: ``archives`` (digest to file name) and ``known``."""
@@ -374,7 +376,7 @@ class LocalIndex:
 
     def write_page(self, archives: Iterable[Archive], path: str) -> dict[str, Archive]:
         """Write a page of links for ``--find-links``; give the archives by URL. Those without metadata are left out."""
-        import hashlib
+        from html import escape
 
         lines = ["<!DOCTYPE html><html><body>"]
         by_url: dict[str, Archive] = {}
@@ -389,7 +391,7 @@ class LocalIndex:
             python = read_headers(metadata).get("requires-python")
             lines.append(
                 f'<a href="{escape(url)}#sha256={archive.sha256}"'
-                f' data-core-metadata="sha256={hashlib.sha256(metadata).hexdigest()}"'
+                f' data-core-metadata="sha256={_digests.sha256(metadata).hexdigest()}"'
                 + (f' data-requires-python="{escape(python)}"' if python else "")
                 + (f' data-yanked="{escape(archive.yanked)}"' if archive.yanked is not None else "")
                 + f">{escape(archive.filename)}</a><br>"

@@ -11,7 +11,7 @@ from pip_accel.exceptions import Unsupported
 
 __all__ = ["find_installed", "find_removable", "is_in_user_site", "is_plain"]
 
-_NAME = re.compile("[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.IGNORECASE)
+_NAME = "(?i:[a-z0-9]([a-z0-9._-]*[a-z0-9])?)"
 
 
 def find_installed(target: Target) -> dict[str, Installed]:
@@ -49,7 +49,7 @@ def is_plain(target: Target) -> bool:
             if extension.lower() not in (".dist-info", ".egg-info", ".egg-link"):
                 continue
             name, dash, _ = stem.partition("-")
-            if extension not in (".dist-info", ".egg-info") or _NAME.fullmatch(name) is None:
+            if extension not in (".dist-info", ".egg-info") or re.fullmatch(_NAME, name) is None:
                 return False
             if extension == ".dist-info" and not (dash and os.path.isfile(os.path.join(entry.path, "METADATA"))):
                 return False

@@ -17,9 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel._accelerator import Outcome
     from pip_accel._messages import Messages
-    from pip_accel._plan.arguments import Request
-    from pip_accel._plan.planning import Plan
-    from pip_accel._values import Change, Installed, Target
+    from pip_accel._values import Change, Installed, Manner, Plan, Target
 
 __all__ = ["Printer"]
 
@@ -38,8 +36,8 @@ class Printer:
     :param messages: prints our own messages; it may show a line that has to go meanwhile.
     """
 
-    def __init__(self, request: Request, target: Target, path: str, messages: Messages) -> None:
-        self._request = request
+    def __init__(self, manner: Manner, target: Target, path: str, messages: Messages) -> None:
+        self._manner = manner
         self._target = target
         self._path = path
         self._messages = messages
@@ -54,10 +52,10 @@ class Printer:
             lines.append("Installing collected packages: " + ", ".join(change.tree.name for change in changes))
         warnings = ("WARNING:", "Reason for being yanked:")
         self._warn([line for line in plan.errors.splitlines() if line.startswith(warnings)])
-        request = self._request
-        if request.report:
+        manner = self._manner
+        if manner.report:
             self._write_report(plan.report)
-        if not request.dry_run and not request.no_deps and request.warn_conflicts:
+        if not (manner.dry_run or manner.no_deps or plan.sound) and manner.warn_conflicts:
             from pip_accel._resources import host_pip_version
             from pip_accel._warnings import find_conflicts
 
@@ -65,7 +63,7 @@ class Printer:
                 self._target, changes, pip=host_pip_version(), on_broken=lambda text: self._warn([f"WARNING: {text}"])
             )
         self._print(lines)
-        if request.dry_run and plan.pins:
+        if manner.dry_run and plan.pins:
             items = sorted((pin.name, pin.version) for pin in plan.pins)
             self._print(["Would install " + " ".join(f"{name}-{version}" for name, version in items)])
         self.announced = True
@@ -89,12 +87,12 @@ class Printer:
 
     def finish(self, outcome: Outcome) -> None:
         """Print what pip prints when all is done."""
-        request = self._request
-        if request.dry_run:
+        manner = self._manner
+        if manner.dry_run:
             return
         from pip_accel._warnings import root_warning, scripts_off_path
 
-        if request.warn_script_location and not (request.destination.target or request.destination.prefix):
+        if manner.warn_script_location and not (manner.destination.target or manner.destination.prefix):
             for text in scripts_off_path(outcome.changes, self._target, self._path, pip=outcome.pip):
                 self._warn([f"  {line}" for line in f"WARNING: {text}".splitlines()])
         if self._conflicts:
@@ -104,9 +102,9 @@ class Printer:
             items = sorted((change.tree.name, _normal(change.tree.version)) for change in outcome.changes)
             self._print(["Successfully installed " + " ".join(f"{name}-{version}" for name, version in items)])
         for path in outcome.kept:
-            text = _LINK_IN_THE_WAY if request.upgrade else _IN_THE_WAY  # that replaces all but links
+            text = _LINK_IN_THE_WAY if manner.upgrade else _IN_THE_WAY  # that replaces all but links
             self._warn([f"WARNING: {text.format(path)}"])
-        warning = root_warning(self._target) if request.root_user_action == "warn" else None
+        warning = root_warning(self._target) if manner.root_user_action == "warn" else None
         if warning is not None:
             self._warn([f"WARNING: {warning}"])
 
@@ -114,19 +112,19 @@ class Printer:
         import json
 
         text = json.dumps(report, indent=2, ensure_ascii=False)
-        if self._request.report == "-":
+        if self._manner.report == "-":
             with self._messages.alone():
                 print(text, flush=True)
             return
         try:
-            with open(self._request.report, "w", encoding="utf-8") as stream:
+            with open(self._manner.report, "w", encoding="utf-8") as stream:
                 stream.write(text)
         except OSError as error:
             raise Unsupported("the report cannot be written: {error}", error=error) from error
 
     def _print(self, lines: Sequence[str]) -> None:
         self._log(lines)
-        if self._request.verbosity >= 0:
+        if self._manner.verbosity >= 0:
             with self._messages.alone():
                 for line in lines:
                     print(line)
@@ -134,7 +132,7 @@ class Printer:
 
     def _warn(self, lines: Sequence[str]) -> None:
         """Print lines of warnings, which ``-q`` leaves and ``-qq`` hides."""
-        if self._request.verbosity >= -1:
+        if self._manner.verbosity >= -1:
             self._alarm(lines)
         else:
             self._log(lines)
@@ -147,15 +145,16 @@ class Printer:
 
     def _log(self, lines: Sequence[str]) -> None:
         """Add lines to the log that pip was told to write, in pip's own form."""
-        if self._request.log and lines:
+        if self._manner.log and lines:
             moment = time.time()
             stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(moment)) + f",{int(moment % 1 * 1000):03}"
-            with open(self._request.log, "a", encoding="utf-8") as stream:
+            with open(self._manner.log, "a", encoding="utf-8") as stream:
                 stream.writelines(f"{stamp} {line}\n" for line in lines)
 
 
 def _normal(version: str) -> str:
-    if re.fullmatch(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))*", version):
+    number = "(?:0|[1-9][0-9]*)"
+    if re.fullmatch(rf"{number}(?:\.{number})*(?:(?:a|b|rc){number})?(?:\.post{number})?(?:\.dev{number})?", version):
         return version
     from packaging.version import InvalidVersion, Version
 

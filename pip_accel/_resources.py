@@ -192,7 +192,11 @@ def _remove(temporary: str) -> None:
     """Remove the temporary directory of a run, and those that it has elsewhere."""
     for path in _elsewhere(temporary):
         _fs.remove_tree(path)
-    _fs.remove_tree(temporary)
+    try:  # most runs leave nothing in it
+        os.unlink(os.path.join(temporary, "lock"))
+        os.rmdir(temporary)
+    except OSError:
+        _fs.remove_tree(temporary)
 
 
 def _elsewhere(temporary: str) -> list[str]:

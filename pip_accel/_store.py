@@ -1,8 +1,8 @@
-"""The store: wheels and binary distributions unpacked once, with byte code, ready to be linked into environments.
+"""The store: wheels and binary distributions unpacked once, and their byte code, ready to be linked into environments.
 
 A tree is a directory that is complete or absent and never written to afterwards. It is named by the digest of its
-archive, the umask (a linked file has one mode for all) and the byte code in it. Its manifest holds all that an
-installation asks.
+archive and the umask (a linked file has one mode for all). Byte code lies in trees of its own, one for each kind of
+interpreter, so that several versions of Python share the rest. A manifest holds all that an installation asks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import stat
 from collections.abc import Iterable, Sequence
 
 from pip_accel import _fs
-from pip_accel._values import Archive, Launcher, Target, Tree, TreeFile
+from pip_accel._trees import expand, read_byte_code, read_manifest, write_byte_code, write_manifest
+from pip_accel._values import Archive, Target, Tree, TreeFile
 from pip_accel.exceptions import Unsupported
 
 TYPE_CHECKING = False
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Store"]
 
 _MANIFEST = "manifest.json"
+_PORTION = 2 << 20  #: bytes of archives that are unpacked at once
 #: Errors that speak for the names in an archive: too long, or those of a file and of a directory.
 _IMPOSSIBLE = frozenset((errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR))
 
@@ -43,39 +45,43 @@ class Store:
         self.added = False  #: whether this run added a tree
         self.edited: list[tuple[str, str]] = []  #: trees that somebody had edited: name and version, and the file
         self._sound: dict[str, Tree] = {}
-        byte_code = f"{target.cache_tag}-{target.magic}" + ("-hash" if by_hash else "")
-        self._suffix = f"-{umask:03o}-{byte_code}"
+        self._byte_code = f"-{target.cache_tag}-{target.magic}" + ("-hash" if by_hash else "")
 
     def _location(self, sha256: str) -> str:
-        return os.path.join(self.root, sha256[:2], sha256 + self._suffix)
+        return os.path.join(self.root, sha256[:2], f"{sha256}-{self.umask:03o}")
+
+    def _byte_code_location(self, sha256: str) -> str:
+        return self._location(sha256) + self._byte_code
 
     def has(self, sha256: str) -> bool:
         """Whether the tree of an archive is there."""
         return os.path.exists(os.path.join(self._location(sha256), _MANIFEST))
 
     def find(self, sha256: str) -> Tree | None:
-        """Give the tree of an archive if it is there; that counts as a use."""
-        location = self._location(sha256)
+        """Give the tree of an archive, with its byte code, if both are there; that counts as a use."""
+        tree, byte_code = self._find_source(sha256)
+        return self._with_byte_code(sha256, tree) if tree is not None and byte_code else tree
+
+    def _with_byte_code(self, sha256: str, tree: Tree) -> Tree | None:
+        location = self._byte_code_location(sha256)
         try:
-            with open(os.path.join(location, _MANIFEST), encoding="utf-8") as stream:
-                manifest = json.load(stream)
-            os.utime(os.path.join(location, _MANIFEST))
-            return Tree(
-                location,
-                manifest["name"],
-                manifest["version"],
-                manifest["lib"],
-                manifest["dist-info"],
-                manifest["mtime"],
-                tuple(Launcher(*each) for each in manifest["launchers"]),
-                tuple(TreeFile(*each) for each in manifest["files"]),
-                tuple((path, digest, size) for path, digest, size in manifest["rows"]),
-            )
+            return read_byte_code(_read_and_touch(os.path.join(location, _MANIFEST)), location, tree)
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError):  # a manifest that a full disk cut short, or another hand
-            self.discard(sha256)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            _discard(location)
             return None
+
+    def _find_source(self, sha256: str) -> tuple[Tree | None, bool]:
+        """Give the tree of an archive without byte code if it is there, and whether byte code can be made of it."""
+        location = self._location(sha256)
+        try:
+            return read_manifest(_read_and_touch(os.path.join(location, _MANIFEST)), location)
+        except FileNotFoundError:
+            pass
+        except (ValueError, KeyError, TypeError, AttributeError):  # cut short by a full disk, or another hand
+            _discard(location)
+        return None, False
 
     def find_sound(self, sha256: str) -> Tree | None:
         """Give the tree of an archive if it is there and nobody has edited it; looked at once. An edited one goes."""
@@ -86,48 +92,34 @@ class Store:
             return tree
         damage = find_damage(tree)
         if damage is not None:
-            self.edited.append((f"{tree.name} {tree.version}", damage.path))
+            self.edited.append((f"{tree.name} {tree.version}", damage))
             self.discard(sha256)
             return None
         self._sound[sha256] = tree
         return tree
 
     def discard(self, sha256: str) -> None:
-        """Take a tree away, so that it is unpacked anew."""
-        location = self._location(sha256)
-        aside = _fs.unique_name(location)
-        try:
-            os.rename(location, aside)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                return
-            aside = location
-        _fs.remove_tree(aside)
+        """Take a tree away, and the byte code of it, so that it is unpacked anew."""
+        self._sound.pop(sha256, None)
+        for location in (self._location(sha256), self._byte_code_location(sha256)):
+            _discard(location)
 
-    def add(self, archives: Sequence[Archive]) -> list[Tree]:
-        """Unpack archives that are not there yet, and give their trees in the same order.
+    def add(self, archives: Sequence[Archive], *, jobs: int | None = None) -> list[Tree]:
+        """Unpack archives that are not there yet, make missing byte code, and give their trees in the same order.
 
+        :param jobs: processes that compile; by default as many as the store was told.
         :raises UnsafeArchive: one is damaged or has members that would leave the environment.
         :raises Unsupported: a wheel is one that pip has to judge.
         """
         self.added = True
-        staged: list[str] = []
-        unpacked: list[Tree] = []
-        try:
-            for archive in archives:
-                _fs.make_directory(os.path.dirname(self._location(archive.sha256)))
-                location = _fs.unique_name(self._location(archive.sha256))
-                os.mkdir(location, 0o755)
-                staged.append(location)
-                unpacked.append(self._unpack(archive, location))
-            compiled = self._compile(unpacked)
-            for archive, location, tree in zip(archives, staged, unpacked, strict=True):
-                self._finish(tree, compiled)
-                _fs.publish(location, self._location(archive.sha256))
-        except BaseException:
-            for location in staged:
-                _fs.remove_tree(location)
-            raise
+        jobs = jobs or self.jobs
+        portions = _portions(archives)
+        if jobs > 1 and len(portions) > 1:  # one is unpacked while another is compiled
+            from pip_accel._process import in_parallel
+
+            in_parallel(lambda portion: self._add(portion, 1), portions, jobs)
+        else:
+            self._add(archives, jobs)
         trees = []
         for archive in archives:
             found = self.find(archive.sha256)
@@ -135,6 +127,30 @@ class Store:
                 raise FileNotFoundError(self._location(archive.sha256))
             trees.append(found)
         return trees
+
+    def _add(self, archives: Sequence[Archive], jobs: int) -> None:
+        staged: list[tuple[str, str]] = []  # directories, and what they will be called
+        try:
+            sources: dict[str, Tree] = {}
+            for archive in archives:
+                tree, _ = self._find_source(archive.sha256)
+                if tree is None:
+                    tree = self._unpack(archive, _stage(self._location(archive.sha256), staged))
+                    _write_manifest(tree.path, write_manifest(tree))
+                sources[archive.sha256] = expand(tree)
+            bare: list[tuple[Tree, str]] = []
+            for sha256, tree in sources.items():
+                if any(map(_is_python, tree.files)) and self._with_byte_code(sha256, tree) is None:
+                    bare.append((tree, _stage(self._byte_code_location(sha256), staged)))
+            compiled = self._compile(bare, jobs)
+            for tree, location in bare:
+                _write_manifest(location, write_byte_code(tree, self._byte_code_files(tree, location, compiled)))
+            for location, final in staged:
+                _fs.publish(location, final)
+        except BaseException:
+            for location, _ in staged:
+                _fs.remove_tree(location)
+            raise
 
     def _unpack(self, archive: Archive, location: str) -> Tree:
         from pip_accel._archives import read_bdist, read_wheel
@@ -163,14 +179,11 @@ class Store:
                 if directory not in made:
                     _fs.make_directory(directory)
                     made.add(directory)
-                with open(path, "wb") as stream:
-                    stream.write(entry.data)
+                _write_file(path, entry.data, mode, mtime)
             except OSError as error:
                 if error.errno in _IMPOSSIBLE:
                     raise Unsupported("{path} cannot be unpacked: {error}", path=entry.path, error=error) from error
                 raise
-            os.chmod(path, mode)
-            os.utime(path, (mtime, mtime))
             kind = "script" if entry.script else "file"
             files[entry.scheme, entry.path] = TreeFile(
                 entry.scheme, entry.path, mode, len(entry.data), entry.digest, kind, entry.size
@@ -187,22 +200,21 @@ class Store:
             contents.rows,
         )
 
-    def _compile(self, trees: Iterable[Tree]) -> set[str]:
-        """Make the byte code of trees, over all cores; give the files that were made."""
+    def _compile(self, trees: Iterable[tuple[Tree, str]], jobs: int) -> set[str]:
+        """Make the byte code of trees below a directory for each, over all cores; give the files that were made."""
         from pip_accel._process import in_parallel, run
 
         tasks = []
-        for tree in trees:
-            for file in tree.files:
-                if file.path.endswith(".py"):
-                    source = os.path.join(tree.path, file.scheme, *file.path.split("/"))
-                    target = os.path.join(tree.path, file.scheme, *self._byte_code_path(file.path).split("/"))
-                    _fs.make_directory(os.path.dirname(target))
-                    tasks.append((file.size, [source, target, file.path]))
+        for tree, location in trees:
+            for file in filter(_is_python, tree.files):
+                source = os.path.join(tree.path, file.scheme, *file.path.split("/"))
+                target = os.path.join(location, file.scheme, *self._byte_code_path(file.path).split("/"))
+                _fs.make_directory(os.path.dirname(target))
+                tasks.append((file.size, [source, target, file.path]))
         if not tasks:
             return set()
         tasks.sort(reverse=True)
-        slices = [[task for _, task in tasks[start :: self.jobs]] for start in range(self.jobs)]
+        slices = [[task for _, task in tasks[start::jobs]] for start in range(jobs)]
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_compile.py")
 
         def compile_slice(part: list[list[str]]) -> str:
@@ -210,7 +222,7 @@ class Store:
             command = [self.target.python, "-I", "-S", "-W", "ignore", script]
             return run(command, text=json.dumps(part)).output
 
-        outputs = in_parallel(compile_slice, [part for part in slices if part], self.jobs)
+        outputs = in_parallel(compile_slice, [part for part in slices if part], jobs)
         return {json.loads(line) for output in outputs for line in output.splitlines()}
 
     def _byte_code_path(self, path: str) -> str:
@@ -219,14 +231,13 @@ class Store:
             raise Unsupported("Byte code of {path} is something that pip has its own name for", path=path)
         return f"{directory}/__pycache__/{name[:-3]}.{self.target.cache_tag}.pyc".lstrip("/")
 
-    def _finish(self, tree: Tree, compiled: set[str]) -> None:
-        """Take byte code into the manifest, and write it."""
+    def _byte_code_files(self, tree: Tree, location: str, compiled: set[str]) -> list[TreeFile]:
+        """Give the files of byte code that was made for a tree, with their modes and times set."""
         files = {(file.scheme, file.path): file for file in tree.files}
-        for file in tree.files:
-            if not file.path.endswith(".py"):
-                continue
+        found = []
+        for file in filter(_is_python, tree.files):
             relative = self._byte_code_path(file.path)
-            path = os.path.join(tree.path, file.scheme, *relative.split("/"))
+            path = os.path.join(location, file.scheme, *relative.split("/"))
             if path not in compiled:
                 continue
             mode = stat.S_IMODE(0o666 & ~self.umask)
@@ -243,16 +254,63 @@ class Store:
                 if recorded_size is None:
                     recorded_size = str(own.size) if digest else ""
             size = os.path.getsize(path)
-            files[file.scheme, relative] = TreeFile(file.scheme, relative, mode, size, digest, kind, recorded_size)
-        manifest = {
-            "name": tree.name,
-            "version": tree.version,
-            "lib": tree.lib,
-            "dist-info": tree.dist_info,
-            "mtime": tree.mtime,
-            "launchers": tree.launchers,
-            "bytes": sum(file.size for file in files.values()),
-            "files": [file if file.recorded_size is not None else file[:-1] for file in files.values()],
-            "rows": tree.rows,
-        }
-        _fs.write_file(os.path.join(tree.path, _MANIFEST), json.dumps(manifest, separators=(",", ":")))
+            found.append(TreeFile(file.scheme, relative, mode, size, digest, kind, recorded_size))
+        return found
+
+
+def _write_file(path: str, data: bytes, mode: int, mtime: int) -> None:
+    """Write a file of a tree; of names that come twice the last one counts."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), mode)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(handle, view) :]
+        _fs.stamp(handle, path, mode, (mtime * 10**9, mtime * 10**9))
+    finally:
+        os.close(handle)
+
+
+def _portions(archives: Sequence[Archive]) -> list[list[Archive]]:
+    """Divide archives into portions that take about the same time, the longest ones first."""
+    sizes = {archive.sha256: (os.path.getsize(archive.path), archive) for archive in archives}
+    portions: list[list[Archive]] = []
+    room = 0
+    for size, archive in sorted(sizes.values(), key=lambda each: each[0], reverse=True):
+        if size > room:
+            portions.append([])
+            room = _PORTION
+        portions[-1].append(archive)
+        room -= size
+    return portions
+
+
+def _is_python(file: TreeFile) -> bool:
+    return file.path.endswith(".py")
+
+
+def _read_and_touch(path: str) -> str:
+    return _fs.read_bytes(path, touch=True).decode("utf-8")
+
+
+def _stage(final: str, staged: list[tuple[str, str]]) -> str:
+    """Make a directory under another name than its final one, and note that."""
+    _fs.make_directory(os.path.dirname(final))
+    location = _fs.unique_name(final)
+    os.mkdir(location, 0o755)
+    staged.append((location, final))
+    return location
+
+
+def _write_manifest(location: str, text: str) -> None:
+    _fs.write_file(os.path.join(location, _MANIFEST), text)
+
+
+def _discard(location: str) -> None:
+    aside = _fs.unique_name(location)
+    try:
+        os.rename(location, aside)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            return
+        aside = location
+    _fs.remove_tree(aside)

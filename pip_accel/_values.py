@@ -7,13 +7,22 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
 __all__ = [
     "Archive",
+    "Bundle",
     "Change",
     "Destination",
+    "Group",
     "Installed",
     "Launcher",
+    "Manner",
     "Pin",
+    "Plan",
     "Row",
     "Scheme",
     "Target",
@@ -94,8 +103,44 @@ class Pin(NamedTuple):
     editable: bool = False  #: whether what is installed points to the archive, a directory
 
 
+class Plan(NamedTuple):
+    """What will be installed."""
+
+    pins: tuple[Pin, ...]  #: dependencies first
+    output: str  #: what pip said on standard output
+    errors: str  #: and on standard error
+    learned: float  #: when the oldest answer in it was learned, seconds since the epoch; 0 if no answer was needed
+    online: bool  #: whether the index was asked
+    lasting: bool  #: whether the answer holds beyond this run
+    spellings: Mapping[str, str]  #: canonical names as pip spells them in its lines: as they were asked for first
+    report: Mapping[str, Any] = {}  #: pip's report, if that was asked for
+    sound: bool = False  #: whether it is known that pip has nothing to say of what is installed beside it
+
+
+class Manner(NamedTuple):
+    """How something is to be installed, whatever it is: what counts of a request once there is a plan."""
+
+    python: str | None  #: value of ``--python``: an interpreter, or the directory of an environment
+    destination: Destination
+    upgrade: bool
+    ignore_installed: bool
+    no_deps: bool
+    compile: bool
+    require_hashes: bool
+    verbosity: int  #: number of ``-v`` less number of ``-q``
+    warn_script_location: bool
+    warn_conflicts: bool
+    progress_bar: str  #: ``auto``, ``on``, ``off`` or ``raw``
+    root_user_action: str  #: ``warn`` or ``ignore``
+    break_system_packages: bool
+    dry_run: bool
+    report: str  #: path of the file that gets pip's report, or ``-``; empty: none is asked for
+    log: str  #: absolute path of the file that gets a log, or empty
+    no_cache: bool  #: whether nothing may be kept, and nothing that was kept be used
+
+
 class TreeFile(NamedTuple):
-    """One file of a :class:`Tree`. It lies at ``<tree.path>/<scheme>/<path>``."""
+    """One file of a :class:`Tree`. It lies at ``<tree.path>/<scheme>/<path>``, byte code below ``tree.byte_code``."""
 
     scheme: str  #: a field of :class:`Scheme`
     path: str  #: relative to that scheme's directory (headers: to the project's below it), ``/`` on every system
@@ -106,6 +151,26 @@ class TreeFile(NamedTuple):
     #: ``replaced-bytecode``: of a file, made anew in place of what the distribution brought along.
     kind: str
     recorded_size: str | None = None  #: as RECORD is to have it; ``None``: ``size``, or nothing without a digest
+
+
+class Group(NamedTuple):
+    """Files with one mode, each at its path below the directory of a :class:`Bundle`."""
+
+    mode: int  #: permission bits, umask applied
+    paths: list[str]  #: in normal form, ``/`` between their parts
+    sizes: list[int]  #: bytes
+
+
+class Bundle(NamedTuple):
+    """Files that go where their paths say, below the directory of the libraries: nearly all files of most trees.
+
+    It is kept apart from other files as nothing has to be decided for any one of these, and there are thousands.
+    """
+
+    root: str  #: absolute
+    directories: list[str]  #: below it, parents first
+    groups: list[Group]
+    rows: list[str]  #: what RECORD says of the files, sorted: path, digest and size, with a NUL between
 
 
 class Launcher(NamedTuple):
@@ -127,8 +192,11 @@ class Tree(NamedTuple):
     dist_info: str  #: name of its directory, ``six-1.17.0.dist-info``
     mtime: int  #: modification time of all its files, seconds, even
     launchers: tuple[Launcher, ...]
-    files: tuple[TreeFile, ...]  #: without RECORD, launchers, and what pip adds to ``dist_info``
+    files: tuple[TreeFile, ...]  #: without RECORD, launchers, what pip adds to ``dist_info``, and the bundles
     rows: tuple[Row, ...] = ()  #: what RECORD says beyond that: of scripts that were left out, of files nobody has
+    byte_code: str = ""  #: directory of byte code that was made here, absolute; empty: ``path``
+    names: tuple[str, ...] = ()  #: entries of the directory of the libraries that the bundles are made of
+    bundles: tuple[Bundle, ...] = ()  #: of the distribution's files, and of byte code
 
 
 class Installed(NamedTuple):

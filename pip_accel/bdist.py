@@ -314,7 +314,7 @@ class BinaryDistributionManager:
         target = find_destination(self.config, prefix, python, virtualenv_compatible=virtualenv_compatible)
         contents = _gather(_entries(members), target, "The binary distribution")
         with open_resources(self.config, contents.name, target, None) as (request, resources):
-            check_target(target, request)
+            check_target(target, request.manner)
             if python is not None and not os.path.isdir(python):
                 target = target._replace(python=os.path.abspath(python))
             tree = _unpack(contents, resources)
@@ -373,7 +373,7 @@ class BinaryDistributionManager:
                 with open(path, "rb") as stream:
                     data = stream.read()
                 rows.append((_row_name(path, dist_info), record_digest(data), str(len(data))))
-        _fs.write_file(record, format_rows(sorted(rows)), mode=0o666)
+        _fs.write_file(record, format_rows(rows), mode=0o666)
 
 
 class _Workshop(NamedTuple):

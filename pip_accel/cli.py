@@ -5,6 +5,7 @@ What is not ``install``, and what only pip itself can serve, goes to pip with th
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 
 from pip_accel.exceptions import (
     BinaryDistributionError,
@@ -28,10 +30,11 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from pip_accel._accelerator import Outcome
+    from pip_accel._environment import Probe
     from pip_accel._messages import Messages
     from pip_accel._plan.arguments import Request
     from pip_accel._progress import BuildWatcher
-    from pip_accel._values import Target
+    from pip_accel._values import Manner, Target
     from pip_accel.config import Config
 
 __all__ = ["main"]
@@ -55,7 +58,7 @@ _PIP_CRASHED = 2
 #: Signs in what pip or a build said that it was the data directory that failed, where their files lie.
 _OUT_OF_SPACE = ("No space left on device", "Disk quota exceeded")
 #: The end of a traceback of pip's that tells of a connection.
-_NETWORK_ERROR = re.compile(r"pip\._vendor\.requests\.exceptions\.\w+: (.*)")
+_NETWORK_ERROR = r"pip\._vendor\.requests\.exceptions\.\w+: (.*)"
 
 
 _INFO = 20  # the level of usual messages
@@ -67,6 +70,7 @@ class _Terminated(BaseException):
 
 def main() -> None:
     """Run the program; its words are in ``sys.argv``. Leaves by ``SystemExit`` if the status is not 0."""
+    gc.disable()  # a run leaves few circles behind and ends soon; to look for them takes a tenth of a short one
     status = _run(sys.argv[1:], os.environ)
     if status != 0:
         sys.exit(status)
@@ -94,7 +98,6 @@ def _dispatch(words: Sequence[str], environ: Mapping[str, str]) -> int:
     if not words:
         print(_USAGE, end="")
         return 0
-    from pip_accel._plan.arguments import find_command
     from pip_accel.config import Config
 
     if Config(load_configuration_files=False).disable:  # also where a configuration file is broken
@@ -102,12 +105,16 @@ def _dispatch(words: Sequence[str], environ: Mapping[str, str]) -> int:
     config = Config()
     if config.disable:
         return _hand_over(words, environ)
-    command = find_command(words, environ)
-    if command is not None and command[1] == "cache" and list(words[command[0] + 1 :])[:1] == ["explain"]:
-        return _explain(words[: command[0]], words[command[0] + 2 :], environ, config)
-    if command is None or command[1] != "install":
-        return _hand_over(words, environ)
-    return _install(words, environ, config)
+    with _Asked(words, environ, config) as asked:
+        if asked.remembered is None:
+            from pip_accel._plan.arguments import find_command
+
+            command = find_command(words, environ)
+            if command is not None and command[1] == "cache" and list(words[command[0] + 1 :])[:1] == ["explain"]:
+                return _explain(words[: command[0]], words[command[0] + 2 :], environ, config)
+            if command is None or command[1] != "install":
+                return _hand_over(words, environ)
+        return _install(asked, words, environ, config)
 
 
 def _hand_over(words: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -117,29 +124,27 @@ def _hand_over(words: Sequence[str], environ: Mapping[str, str]) -> int:
     return hand_over(words, environ)
 
 
-def _install(words: Sequence[str], environ: Mapping[str, str], config: Config) -> int:
-    from pip_accel._accelerator import target_of
+def _install(asked: _Asked, words: Sequence[str], environ: Mapping[str, str], config: Config) -> int:
     from pip_accel._environment import validate_environment
     from pip_accel._messages import Messages
-    from pip_accel._plan.arguments import parse
 
     config.check()  # now, and not when all is installed
     try:
-        request = parse(words, environ)
+        manner = asked.manner
     except Unsupported as reason:
         if "PIP_PYTHON" not in environ and not any(word.startswith("--python") for word in words):
             validate_environment(environ)
         loud = Messages(config.log_verbosity, config.log_format, _verbosity(words))
         loud.debug(f"pip does all of it: {reason}")
         return _hand_over(words, environ)
-    messages = Messages(config.log_verbosity, config.log_format, request.verbosity)
+    messages = Messages(config.log_verbosity, config.log_format, manner.verbosity)
     for warning in config.warnings:
         messages.warning(warning)
-    if request.python is None:
+    if manner.python is None:
         validate_environment(environ)
     try:
         with _signals_raise():
-            return _install_into(target_of(request), request, environ, config, messages)
+            return _install_into(asked, environ, config, messages)
     except DataDirectoryError as error:
         messages.warning(str(error))
     except Unsupported as reason:
@@ -148,6 +153,61 @@ def _install(words: Sequence[str], environ: Mapping[str, str], config: Config) -
         else:
             messages.debug(f"pip does all of it: {reason}")
     return _hand_over(words, environ)
+
+
+class _Asked:
+    """What the words ask for. They are only understood where there is no plan for the very same words."""
+
+    def __init__(self, words: Sequence[str], environ: Mapping[str, str], config: Config) -> None:
+        self._probe: Probe | None = None
+        if list(words[:1]) == ["--python"] and "install" in words[2:]:
+            from pip_accel._environment import Probe
+
+            self._probe = Probe(words[1])  # most probably that is all, and it takes as long as what follows
+        from pip_accel._plan.memo import Recording, recall
+
+        self.recording = Recording(words, environ)
+        self.remembered = recall(config, words, environ, self._begin) if "install" in words else None
+
+    def __enter__(self) -> _Asked:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._probe is not None:
+            self._probe.end()
+
+    def _begin(self, manner: Manner) -> None:
+        from pip_accel._accelerator import start_probe
+
+        self._probe = start_probe(manner, self._probe)
+
+    @property
+    def manner(self) -> Manner:
+        """How it is to be installed.
+
+        :raises Unsupported: pip has to have the whole command.
+        """
+        return self.remembered.manner if self.remembered is not None else self.request.manner
+
+    @property
+    def target(self) -> Target:
+        """What is to be installed into.
+
+        :raises Unsupported: its interpreter cannot be started, or pip refuses to install there.
+        """
+        self._begin(self.manner)
+        assert self._probe is not None
+        return self._probe.target()
+
+    @cached_property
+    def request(self) -> Request:
+        """What the words mean.
+
+        :raises Unsupported: pip has to have the whole command.
+        """
+        from pip_accel._plan.arguments import parse
+
+        return parse(self.recording.words, self.recording.environ, self.recording.read)
 
 
 def _explain(before: Sequence[str], words: Sequence[str], environ: Mapping[str, str], config: Config) -> int:
@@ -204,37 +264,44 @@ def _verbosity(words: Sequence[str]) -> int:
     return sum((word in ("-v", "--verbose")) - (word in ("-q", "--quiet")) for word in words)
 
 
-def _install_into(
-    target: Target, request: Request, environ: Mapping[str, str], config: Config, messages: Messages
-) -> int:
-    from pip_accel._accelerator import check_target, install, secure
+def _install_into(asked: _Asked, environ: Mapping[str, str], config: Config, messages: Messages) -> int:
+    from pip_accel._accelerator import check_target, install, install_remembered, secure
+    from pip_accel._install import transaction  # noqa: F401 (now, while the target's interpreter is at work)
     from pip_accel._printer import Printer
     from pip_accel._resources import open_resources
 
     started = time.monotonic()
-    check_target(target, request)
-    printer = Printer(request, target, environ.get("PATH", ""), messages)
-    with secure(target, request, messages.info, messages.warning):
+    manner, target = asked.manner, asked.target
+    check_target(target, manner)
+    printer = Printer(manner, target, environ.get("PATH", ""), messages)
+    with secure(target, manner, messages.info, messages.warning):
         try:
-            keep = not request.no_cache
-            with open_resources(config, target, request.python, environ, keep=keep) as resources, ExitStack() as stack:
+            keep = not manner.no_cache
+            with open_resources(config, target, manner.python, environ, keep=keep) as resources, ExitStack() as stack:
 
                 def watch() -> BuildWatcher:
                     from pip_accel._progress import Progress
 
                     stack.enter_context(resources.process_files())  # hooks are called by way of some
-                    progress = Progress(messages, environ=environ, progress_bar=request.progress_bar)
+                    progress = Progress(messages, environ=environ, progress_bar=manner.progress_bar)
                     return stack.enter_context(progress)
 
                 try:
-                    outcome = install(
-                        resources,
-                        request,
-                        say=messages.info,
-                        watcher=watch,
-                        on_plan=printer.announce,
-                        on_replace=printer.replaced,
-                    )
+                    outcome = None
+                    if asked.remembered is not None:
+                        outcome = install_remembered(
+                            resources, asked.remembered, on_plan=printer.announce, on_replace=printer.replaced
+                        )
+                    if outcome is None:
+                        outcome = install(
+                            resources,
+                            asked.request,
+                            say=messages.info,
+                            watcher=watch,
+                            on_plan=printer.announce if not printer.announced else None,
+                            on_replace=printer.replaced,
+                            recording=asked.recording,
+                        )
                 except (PipFailed, BinaryDistributionError) as error:
                     stack.close()
                     said = f"{error}{error.context.get('errors', '')}"
@@ -275,8 +342,8 @@ def _install_into(
 
                 traceback.print_exc()
             raise Unsupported("pip-accel itself failed") from error
-    if outcome.changes or request.dry_run:
-        messages.info(_summary(outcome, time.monotonic() - started, dry_run=request.dry_run))
+    if outcome.changes or manner.dry_run:
+        messages.info(_summary(outcome, time.monotonic() - started, dry_run=manner.dry_run))
     return 0
 
 
@@ -288,7 +355,7 @@ def _show_failure(error: PipFailed) -> int:
             print(output[output.index(beginning) :].rstrip())
     errors = str(error.context.get("errors", "")).strip("\n")
     status = error.context.get("status", 1)
-    found = _NETWORK_ERROR.fullmatch(errors.splitlines()[-1]) if errors else None
+    found = re.fullmatch(_NETWORK_ERROR, errors.splitlines()[-1]) if errors else None
     if found is not None:  # "pip download" does not expect it, but "pip install" does
         errors, status = f"ERROR: Could not install packages due to an OSError: {found[1]}\n", 1
     elif "Traceback (most recent call last)" in errors:

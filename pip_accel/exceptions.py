@@ -15,6 +15,7 @@ __all__ = [
     "DataDirectoryError",
     "DependencyInstallationFailed",
     "DependencyInstallationRefused",
+    "Edited",
     "EnvironmentMismatchError",
     "InvalidSourceDistribution",
     "LinkError",
@@ -90,6 +91,10 @@ class UnsafeArchive(PipAcceleratorError):
 
 class LinkError(PipAcceleratorError):
     """A file could be neither linked nor copied."""
+
+
+class Edited(LinkError):
+    """A file in the store is not as it was unpacked: somebody edited it in an environment."""
 
 
 class BinaryDistributionError(PipAcceleratorError):

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from pip_accel._index import digest_of
+from pip_accel._digests import digest_of
 from pip_accel._values import Target
 
 __all__ = ["Recipe", "see_outside"]

@@ -102,5 +102,9 @@ class MetadataService:
         else:
             self._listener.join()
         self._socket.close()
+        try:
+            os.unlink(self.path)
+        except FileNotFoundError:
+            pass
         for thread in self._threads:
             thread.join()

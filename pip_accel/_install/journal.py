@@ -14,32 +14,40 @@ import stat
 from collections.abc import Callable, Sequence
 
 from pip_accel._install.link import copy
+from pip_accel._install.staging import Entry
 from pip_accel._install.steps import Steps
 from pip_accel.exceptions import LinkError
 
 __all__ = ["Journal", "recover", "remove_empty"]
 
 _DIRECTORY = ".pip-accel-transaction"
+_NEW = "new"
 
 
 class Journal:
     """The directory of a transaction, made at once; nothing else is changed before :meth:`write`.
 
     :raises FileExistsError: an earlier transaction was not recovered from.
+    :ivar new: where to make what is then renamed to where it belongs; not there yet.
     """
 
     def __init__(self, prefix: str) -> None:
         self._root = os.path.join(prefix, _DIRECTORY)
+        self.new = os.path.join(self._root, _NEW)
         os.mkdir(self._root, 0o700)
 
-    def write(self, steps: Steps) -> None:
-        """Write down what will be done."""
+    def write(self, steps: Steps, entries: Sequence[Entry] = ()) -> None:
+        """Write down what will be done.
+
+        :param entries: what will be renamed.
+        """
         os.mkdir(os.path.join(self._root, "stash"), 0o700)
         contents = {
             "moves": steps.moves,
             "dropped": steps.dropped,
             "made": steps.made,
             "created": steps.created,
+            "entries": entries,
         }
         temporary = os.path.join(self._root, "journal.tmp")
         with open(temporary, "w", encoding="ascii") as stream:
@@ -88,10 +96,14 @@ def _undo(root: str, contents: bytes) -> None:
     try:
         journal = json.loads(contents)
         moves, dropped, made, created = (journal[key] for key in ("moves", "dropped", "made", "created"))
+        entries = journal.get("entries", ())
     except (ValueError, KeyError, TypeError) as error:
         text = "The journal of an interrupted installation cannot be read ({error}); what was removed lies in {root}"
         raise LinkError(text, root=root, error=error) from error
     failures: list[OSError] = []
+    for staged, final in entries:
+        if not os.path.lexists(staged):  # else what has the final name, if anything, is somebody else's
+            _attempt(failures, _rename, final, staged)
     for path in created:
         _attempt(failures, _unlink, path)
     remade = {path for path, _, _, _ in dropped}
@@ -113,6 +125,7 @@ def _undo(root: str, contents: bytes) -> None:
 def _tidy_up(root: str) -> None:
     """Remove the directory of a transaction; what cannot be removed now is left to the next run."""
     stash = os.path.join(root, "stash")
+    _remove_new(os.path.join(root, _NEW))
     try:
         for name in os.listdir(stash):
             os.unlink(os.path.join(stash, name))
@@ -126,6 +139,20 @@ def _tidy_up(root: str) -> None:
         os.rmdir(root)
     except OSError:
         pass
+
+
+def _remove_new(new: str) -> None:
+    """Remove the directory of what was to be renamed; after a commit there is nothing in it."""
+    try:
+        for name in os.listdir(new):
+            os.rmdir(os.path.join(new, name))
+        os.rmdir(new)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        from pip_accel._fs import remove_tree
+
+        remove_tree(new)
 
 
 def _attempt(failures: list[OSError], step: Callable[..., None], *arguments: object) -> None:
@@ -159,6 +186,13 @@ def _move(source: str, target: str) -> None:
                 os.chmod(part, stat.S_IMODE(status.st_mode))  # a change of owner clears setuid bits
         os.replace(part, target)
         os.unlink(source)
+
+
+def _rename(source: str, target: str) -> None:
+    try:
+        os.rename(source, target)
+    except FileNotFoundError:
+        pass
 
 
 def _unlink(path: str) -> None:

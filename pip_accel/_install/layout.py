@@ -6,13 +6,20 @@ Nothing is changed here; of the store, only scripts are read, as their contents 
 from __future__ import annotations
 
 import os
+from binascii import b2a_base64
+from collections.abc import Iterable
 from typing import NamedTuple
 
+from pip_accel._digests import sha256
 from pip_accel._install.scripts import fix_script, launcher_mode, make_launchers
-from pip_accel._values import Change, Row, Target, Tree
+from pip_accel._trees import expand
+from pip_accel._values import Bundle, Change, Row, Target, Tree
 from pip_accel.exceptions import UnsafeArchive, Unsupported
 
-__all__ = ["Layout", "Row", "Write", "format_rows", "plan"]
+__all__ = ["Layout", "Row", "Whole", "Write", "format_rows", "plan"]
+
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")  # base64, which has this, takes 1 ms to import
 
 
 class Write(NamedTuple):
@@ -24,13 +31,25 @@ class Write(NamedTuple):
     mtime: int | None  #: seconds; ``None``: the time of writing
 
 
+class Whole(NamedTuple):
+    """Entries of the directory of the libraries that come with one distribution, with all that is in them."""
+
+    base: str  #: that directory, absolute
+    names: tuple[str, ...]  #: of the entries; the directory of the metadata is the last
+    bundles: tuple[Bundle, ...]  #: their files
+    mtime: int  #: of these, seconds
+    writes: list[Write]  #: files that are written and not linked; paths are relative to the base
+    rows: list[Row]  #: what RECORD says beyond the files of the bundles
+    mode: int  #: permission bits of RECORD
+
+
 class Layout(NamedTuple):
     """The files of one distribution under their final names, each name once."""
 
     links: list[tuple[str, str]]  #: source in the store, destination
     writes: list[Write]
     record: Write | None  #: last of all: where it is, the installation is complete; ``None`` if it stays out
-    rows: list[Row]  #: what RECORD says, sorted
+    whole: Whole | None = None  #: what comes beside these
 
 
 class _Places:
@@ -74,15 +93,18 @@ def _is_plain(directory: str) -> bool:
     return "//" not in framed and "/." not in framed
 
 
-def plan(change: Change, target: Target, *, byte_code: bool, template: str, umask: int) -> Layout:
+def plan(
+    change: Change, target: Target, *, byte_code: bool, template: str, umask: int, whole: bool = False
+) -> Layout:
     """Decide what an installation of one distribution consists of.
 
     :param byte_code: whether byte code is installed (``--no-compile`` leaves it out).
     :param template: body of launchers, see :func:`~pip_accel._install.scripts.learn_template`.
+    :param whole: whether the bundles of the tree come as they are.
     :raises UnsafeArchive: a file would lie outside its scheme's directory.
     :raises Unsupported: pip would do it in a way that is its own.
     """
-    tree = change.tree
+    tree = change.tree if whole else expand(change.tree)
     places = _Places(tree, target)
     links: dict[str, str] = {}
     writes: dict[str, Write] = {}
@@ -110,11 +132,12 @@ def plan(change: Change, target: Target, *, byte_code: bool, template: str, umas
             byte_code_rows.add((row + name, "", ""))
             if kind == "replaced-bytecode":
                 rows.append((row + name, digest, recorded_size or ""))
+            compiled = f"{tree.byte_code}/{scheme}/{path}" if tree.byte_code else source + name
             if kind != "script-bytecode":
-                links[destination + name] = source + name
+                links[destination + name] = compiled
             else:
                 script = places.find(scheme, directory.rpartition("/")[0])[0] + _source_name(name, target)
-                data = _validate_byte_code(_read(source + name), fix_script(_read(script), target.python), tree.mtime)
+                data = _validate_byte_code(_read(compiled), fix_script(_read(script), target.python), tree.mtime)
                 writes[destination + name] = Write(destination + name, data, mode, tree.mtime)
         elif kind == "replaced-bytecode":
             raise Unsupported("{name} has byte code of its own in {path}", name=tree.name, path=path)
@@ -138,29 +161,43 @@ def plan(change: Change, target: Target, *, byte_code: bool, template: str, umas
         generated[info + name] = Write(info + name, data, 0o666 & ~umask, None)
         rows.append((row + name, *_measure(data)))
     rows.append((row + "RECORD", "", ""))
-    rows.sort()
 
+    bundles = tree.bundles if byte_code else tree.bundles[:1]
+    record = Write(info + "RECORD", b"" if whole else format_rows(rows, bundles), 0o666 & ~umask, None)
+    if whole:
+        base = info[: -len(tree.dist_info) - 1]
+        inside = [generated.pop(info + name) for name in metadata]
+        inside = [write._replace(path=write.path[len(base) :]) for write in inside]
+        paths = (path for bundle in bundles for group in bundle.groups for path in group.paths)
+        names = tree.names if byte_code else tuple(dict.fromkeys(path.partition("/")[0] for path in paths))
+        names = (*(name for name in names if name != tree.dist_info), tree.dist_info)
+        together = Whole(base.rstrip(os.sep), names, bundles, tree.mtime, inside, rows, 0o666 & ~umask)
     writes.update(generated)
-    record_path = info + "RECORD"
-    record = Write(record_path, format_rows(rows), 0o666 & ~umask, None)
-    for path in (*writes, record_path):
+    for path in (*writes, record.path):
         links.pop(path, None)
-    writes.pop(record_path, None)
-    return Layout([(source, destination) for destination, source in links.items()], list(writes.values()), record, rows)
+    writes.pop(record.path, None)
+    pairs = [(source, destination) for destination, source in links.items()]
+    if whole:
+        return Layout(pairs, list(writes.values()), None, together)
+    return Layout(pairs, list(writes.values()), record)
 
 
-def format_rows(rows: list[Row]) -> bytes:
-    """Give the text of RECORD, as the :mod:`csv` module with its defaults writes it."""
-    text = "".join([f"{path},{digest},{size}\r\n" for path, digest, size in rows])
+def format_rows(rows: Iterable[Row], bundles: Iterable[Bundle] = ()) -> bytes:
+    """Give the text of RECORD, as the :mod:`csv` module with its defaults writes it, sorted."""
+    lines = ["\0".join(row) for row in rows]
+    for bundle in bundles:
+        lines += bundle.rows
+    lines.sort()  # as the tuples would be: nothing comes before a NUL
+    text = "\r\n".join([*lines, ""])
     # Names that need quotes are rare, and importing csv costs more than looking for them.
-    if '"' in text or [text.count(each) for each in ",\n\r"] != [2 * len(rows), len(rows), len(rows)]:
+    if '"' in text or "," in text or not text.count("\n") == text.count("\r") == len(lines):
         import csv
         import io
 
         stream = io.StringIO(newline="")
-        csv.writer(stream).writerows(rows)
+        csv.writer(stream).writerows(line.split("\0") for line in lines)
         text = stream.getvalue()
-    return text.encode("utf-8")
+    return text.replace("\0", ",").encode("utf-8")
 
 
 def _record_path(path: str, lib: str) -> str:
@@ -172,10 +209,8 @@ def _record_path(path: str, lib: str) -> str:
 
 def _measure(data: bytes) -> tuple[str, str]:
     """Give digest and size as RECORD spells them."""
-    from base64 import urlsafe_b64encode
-    from hashlib import sha256
-
-    return "sha256=" + urlsafe_b64encode(sha256(data).digest()).decode("ascii").rstrip("="), str(len(data))
+    digest = b2a_base64(sha256(data).digest(), newline=False).translate(_URL_SAFE, b"=")
+    return "sha256=" + digest.decode("ascii"), str(len(data))
 
 
 def _source_name(name: str, target: Target) -> str:

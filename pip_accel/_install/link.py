@@ -8,9 +8,9 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from fnmatch import translate
 
-from pip_accel._values import Tree, TreeFile
+from pip_accel._fs import stamp
+from pip_accel._values import Bundle, Tree
 from pip_accel.exceptions import LinkError
 
 try:
@@ -20,12 +20,16 @@ except ImportError:  # Windows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Literal
+    from typing import Literal, Protocol
 
     Mode = Literal["auto", "reflink", "hardlink", "copy"]
-    Way = Callable[[str, str], None]
 
-__all__ = ["Linker", "copy", "find_damage", "reflink"]
+    class Way(Protocol):
+        """Gives a file another name. Paths may be relative to open directories."""
+
+        def __call__(self, src: str, dst: str, /, *, src_dir_fd: int | None, dst_dir_fd: int | None) -> None: ...
+
+__all__ = ["Linker", "copy", "find_damage", "find_damage_in", "find_damaged_file", "reflink"]
 
 #: Errors that speak for a pair of file systems, not for one file.
 _NEVER = frozenset((errno.EXDEV, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY, errno.ENOSYS))
@@ -51,7 +55,7 @@ class Linker:
         # Most patterns name an extension, and without a regular expression that is told five times faster.
         plain = {each: re.fullmatch(r"\*([^*?\[]*)", each) for each in copy_patterns}
         self._endings = tuple(match[1] for match in plain.values() if match)
-        others = [translate(each) for each, match in plain.items() if not match]
+        others = [_translate(each) for each, match in plain.items() if not match]
         self._pattern = re.compile("|".join(others)) if others else None
 
     def link(self, root: str, pairs: Iterable[tuple[str, str]]) -> None:
@@ -61,39 +65,68 @@ class Linker:
         :param pairs: a file of the tree, and a name that does not exist yet in a directory that does.
         :raises LinkError: a file could be neither linked nor copied; has both paths and the ``OSError``.
         """
-        status = os.stat(root)
+        self._link(os.stat(root), pairs)
+
+    def link_bundle(self, bundle: Bundle, source: int, target: int, base: str) -> None:
+        """Give the files of a bundle a second name at the same paths below another directory.
+
+        :param source: the open directory of the bundle.
+        :param target: the open directory that has the bundle's directories already.
+        :param base: what errors are to call the latter.
+        :raises LinkError: as in :meth:`link`.
+        """
+        status = os.fstat(source)
+        for _, paths, _ in bundle.groups:
+            self._link(status, zip(paths, paths, strict=True), source, target, (bundle.root, base))
+
+    def _link(
+        self,
+        status: os.stat_result,
+        pairs: Iterable[tuple[str, str]],
+        source_directory: int | None = None,
+        target_directory: int | None = None,
+        roots: tuple[str, str] = ("", ""),
+    ) -> None:
         endings, pattern = self._endings, self._pattern
         way: Way | None = None
         for source, destination in pairs:
             try:
                 if destination.endswith(endings) or (pattern and pattern.match(os.path.basename(destination))):
-                    copy(source, destination)
+                    copy(source, destination, src_dir_fd=source_directory, dst_dir_fd=target_directory)
                 elif way:
-                    way(source, destination)
+                    way(source, destination, src_dir_fd=source_directory, dst_dir_fd=target_directory)
                 else:
-                    way = self._find_way(source, destination, status)
+                    way = self._find_way(source, destination, status, source_directory, target_directory)
             except OSError as error:
                 # Past the first file, an error speaks for that file.
                 if way is None or way is copy or (error.errno not in _NEVER and error.errno != errno.EMLINK):
-                    raise _failure(source, destination, error) from error
+                    raise _failure(roots, source, destination, error) from error
                 try:
-                    copy(source, destination)
+                    copy(source, destination, src_dir_fd=source_directory, dst_dir_fd=target_directory)
                 except OSError as second:
-                    raise _failure(source, destination, second) from second
+                    raise _failure(roots, source, destination, second) from second
 
-    def _find_way(self, source: str, destination: str, status: os.stat_result) -> Way:
+    def _find_way(
+        self,
+        source: str,
+        destination: str,
+        status: os.stat_result,
+        source_directory: int | None,
+        target_directory: int | None,
+    ) -> Way:
         """Link the first file of a tree, and give the way that worked."""
-        devices = status.st_dev, os.stat(os.path.dirname(destination)).st_dev
+        directory = os.path.dirname(destination) if target_directory is None else target_directory
+        devices = status.st_dev, os.stat(directory).st_dev
         for index in range(self._first.get(devices, 0), len(self._ways)):
             way = self._ways[index]
             # A hard link to another user's file would leave the environment at their mercy.
             if way is os.link and status.st_uid != _effective_user():
                 continue
             try:
-                way(source, destination)
+                way(source, destination, src_dir_fd=source_directory, dst_dir_fd=target_directory)
             except OSError as error:
                 if error.errno == errno.EMLINK:
-                    copy(source, destination)
+                    copy(source, destination, src_dir_fd=source_directory, dst_dir_fd=target_directory)
                 elif way is not copy and error.errno in _NEVER:
                     self._first[devices] = index + 1
                     continue
@@ -103,38 +136,53 @@ class Linker:
         raise AssertionError("the last way is a copy, which works or raises")
 
 
-def reflink(source: str, destination: str) -> None:
+def _translate(pattern: str) -> str:
+    from fnmatch import translate
+
+    return translate(pattern)
+
+
+def reflink(source: str, destination: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
     """Make a file that shares the blocks of another until one of them is changed."""
-    _make(source, destination, lambda reading, writing: fcntl.ioctl(writing, _FICLONE, reading))
+    fill = lambda reading, writing, _: fcntl.ioctl(writing, _FICLONE, reading)  # noqa: E731
+    _make(source, destination, src_dir_fd, dst_dir_fd, fill)
 
 
-def copy(source: str, destination: str) -> None:
+def copy(source: str, destination: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
     """Make a file with the content, mode and modification time of another."""
-    _make(source, destination, _copy_blocks)
+    _make(source, destination, src_dir_fd, dst_dir_fd, _copy_blocks)
 
 
-def _make(source: str, destination: str, fill: Callable[[int, int], object]) -> None:
+def _make(
+    source: str,
+    destination: str,
+    source_directory: int | None,
+    target_directory: int | None,
+    fill: Callable[[int, int, int], object],
+) -> None:
     binary = getattr(os, "O_BINARY", 0)
-    reading = os.open(source, os.O_RDONLY | binary)
+    reading = os.open(source, os.O_RDONLY | binary, dir_fd=source_directory)
     try:
         status = os.fstat(reading)
-        writing = os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL | binary, 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | binary
+        writing = os.open(destination, flags, 0o600, dir_fd=target_directory)
         try:
             try:
-                fill(reading, writing)
+                fill(reading, writing, status.st_size)
+                times = status.st_atime_ns, status.st_mtime_ns
+                stamp(writing, destination, stat.S_IMODE(status.st_mode), times)
             finally:
                 os.close(writing)
-            os.chmod(destination, stat.S_IMODE(status.st_mode))
-            os.utime(destination, ns=(status.st_atime_ns, status.st_mtime_ns))
         except BaseException:
-            os.unlink(destination)
+            os.unlink(destination, dir_fd=target_directory)
             raise
     finally:
         os.close(reading)
 
 
-def _copy_blocks(reading: int, writing: int) -> None:
-    while block := os.read(reading, _BLOCK):
+def _copy_blocks(reading: int, writing: int, size: int) -> None:
+    # One byte more than there should be shows the end without another buffer.
+    while block := os.read(reading, min(size + 1, _BLOCK)):
         view = memoryview(block)
         while view:
             view = view[os.write(writing, view) :]
@@ -144,32 +192,75 @@ def _effective_user() -> int:
     return os.geteuid() if hasattr(os, "geteuid") else 0  # what Windows says of all files
 
 
-def _failure(source: str, destination: str, error: OSError) -> LinkError:
+def _failure(roots: tuple[str, str], source: str, destination: str, error: OSError) -> LinkError:
+    source, destination = (os.path.join(root, path) for root, path in zip(roots, (source, destination), strict=True))
     text = "Cannot install {destination} from {source}: {error}"
     return LinkError(text, source=source, destination=destination, error=error)
 
 
-def find_damage(tree: Tree) -> TreeFile | None:
+def find_damage(tree: Tree) -> str | None:
     """Find a file of a tree in the store that is not as its manifest says, at the price of one ``lstat`` per file.
 
     Whoever edits a hard-linked file in some environment edits the store as well: its size or time stamp tells.
+
+    :returns: its path, relative to the directory of its scheme.
     """
-    try:
-        owner = os.lstat(tree.path).st_uid
-    except OSError:
-        return tree.files[0] if tree.files else None
-    root, mtime = tree.path + os.sep, tree.mtime
-    known = 0xFFFF if os.name == "posix" else stat.S_IFMT(0xFFFF)  # Windows has no modes of this kind
-    for file in tree.files:
+    damage = find_damaged_file(tree)
+    for bundle in tree.bundles if damage is None else ():
         try:
-            status = os.lstat(f"{root}{file.scheme}/{file.path}")
+            handle = os.open(bundle.root, os.O_RDONLY)
+        except FileNotFoundError:
+            return next((group.paths[0] for group in bundle.groups), None)
+        try:
+            damage = find_damage_in(bundle, tree.mtime, handle)
+        finally:
+            os.close(handle)
+        if damage is not None:
+            break
+    return damage
+
+
+def find_damaged_file(tree: Tree) -> str | None:
+    """Do the same as :func:`find_damage` for the files that are not in a bundle."""
+    owners: dict[str, int] = {}
+    for file in tree.files:
+        root = tree.byte_code if tree.byte_code and file.kind.endswith("bytecode") else tree.path
+        try:
+            if root not in owners:
+                owners[root] = os.lstat(root).st_uid
+            status = os.lstat(f"{root}{os.sep}{file.scheme}/{file.path}")
         except OSError:
-            return file
-        if (
-            status[stat.ST_MTIME] != mtime
-            or status.st_size != file.size
-            or status.st_mode & known != (stat.S_IFREG | file.mode) & known
-            or status.st_uid != owner
-        ):
-            return file
+            return file.path
+        if not _is_as(status, tree.mtime, file.size, file.mode, owners[root]):
+            return file.path
     return None
+
+
+def find_damage_in(bundle: Bundle, mtime: int, handle: int) -> str | None:
+    """Do the same for the files of a bundle.
+
+    :param mtime: of all files, seconds.
+    :param handle: the open directory of the bundle.
+    """
+    owner = os.fstat(handle).st_uid
+    look, time = os.stat, stat.ST_MTIME
+    for permissions, paths, sizes in bundle.groups:
+        mode = stat.S_IFREG | permissions
+        for path, size in zip(paths, sizes, strict=True):
+            try:
+                status = look(path, dir_fd=handle, follow_symlinks=False)
+            except OSError:
+                return path
+            if status.st_size != size or status[time] != mtime or status.st_mode != mode or status.st_uid != owner:
+                return path
+    return None
+
+
+def _is_as(status: os.stat_result, mtime: int, size: int, permissions: int, owner: int) -> bool:
+    known = 0xFFFF if os.name == "posix" else stat.S_IFMT(0xFFFF)  # Windows has no modes of this kind
+    return (
+        status[stat.ST_MTIME] == mtime
+        and status.st_size == size
+        and status.st_mode & known == (stat.S_IFREG | permissions) & known
+        and status.st_uid == owner
+    )

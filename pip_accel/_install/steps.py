@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from pip_accel._install.layout import Layout, Write, plan
+from pip_accel._install.layout import Layout, Whole, Write, plan
 from pip_accel._install.remove import Listing, find_directories, find_files, list_directory, look_up
-from pip_accel._values import Change, Target
+from pip_accel._values import Change, Target, Tree
 from pip_accel.exceptions import LinkError
 
 __all__ = ["Directory", "Steps", "decide"]
@@ -38,6 +38,7 @@ class Steps(NamedTuple):
     links: list[tuple[str, list[tuple[str, str]]]]  #: root of a tree; files of it, and their destinations
     writes: list[Write]
     records: list[Write]
+    wholes: Sequence[Whole] = ()  #: entries that come with all that is in them; where they go there is nothing
     kept: Sequence[str] = ()  #: entries of the directory of ``--target`` that others would take the place of
 
 
@@ -49,16 +50,21 @@ def decide(
     template: str,
     umask: int,
     replace: bool = False,
+    whole: Sequence[bool] = (),
 ) -> Steps:
     """Decide what carrying out changes means; nothing is changed.
 
     :param replace: whether what lies in the directory of ``--target`` is replaced.
-
+    :param whole: for each change, whether its bundles come as a whole
+        (:func:`~pip_accel._install.staging.find_whole`); empty: none.
     :raises UnsafeArchive: a file would lie outside of its scheme's directory.
     :raises Unsupported: what is replaced can only be removed by pip.
     :raises LinkError: a directory lies where a file would go, or a file where a directory would.
     """
-    layouts = [plan(change, target, byte_code=byte_code, template=template, umask=umask) for change in changes]
+    layouts = [
+        plan(change, target, byte_code=byte_code, template=template, umask=umask, whole=each)
+        for change, each in zip(changes, whole or [False] * len(changes), strict=True)
+    ]
     picture = _Picture(target)
     kept: list[str] = []
     if target.kind == "directory":
@@ -82,6 +88,16 @@ def _entries(directory: str) -> dict[str, bool]:
         return {}
 
 
+def _by_root(tree: Tree, links: Mapping[str, str]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Tell the files of a tree from its byte code, which may belong to another user for all we know."""
+    made = os.path.join(tree.byte_code, "") if tree.byte_code else None
+    pairs = [(source, path) for path, source in links.items()]
+    if made is None:
+        return [(tree.path, pairs)]
+    byte_code = [pair for pair in pairs if pair[0].startswith(made)]
+    return [(tree.path, [pair for pair in pairs if not pair[0].startswith(made)]), (tree.byte_code, byte_code)]
+
+
 class _Picture:
     """The prefix as it would be after the changes so far."""
 
@@ -93,9 +109,10 @@ class _Picture:
         self._dropped: dict[str, None] = {}
         self._arrivals: dict[str, str] = {}  #: real directory: a name that comes into it
         self._blocked: list[str] = []  #: files where a directory is needed
-        self._links: list[tuple[str, dict[str, str]]] = []  #: by change: root of the tree, source by destination
+        self._links: list[tuple[Tree, dict[str, str]]] = []  #: by change: source by destination
         self._writes: list[dict[str, Write]] = []
         self._records: list[dict[str, Write]] = []
+        self._wholes: list[Whole] = []
         self._origin: dict[str, int] = {}  #: file that comes: number of the change it comes with
 
     def remove(self, change: Change) -> None:
@@ -137,7 +154,7 @@ class _Picture:
             origin[path] = number
             return path
 
-        self._links.append((change.tree.path, {}))
+        self._links.append((change.tree, {}))
         self._writes.append({})
         self._records.append({})
         links, writes, records = self._links[-1][1], self._writes[-1], self._records[-1]
@@ -149,13 +166,17 @@ class _Picture:
         if layout.record is not None:
             path = claim(layout.record.path)
             records[path] = layout.record._replace(path=path)
+        if layout.whole is not None:
+            base = self._enter(layout.whole.base, layout.whole.names[-1])[0].rstrip(os.sep)
+            self._wholes.append(layout.whole._replace(base=base))
 
     def steps(self) -> Steps:
         for path in self._blocked:
             if path not in self._gone:
                 raise LinkError("Cannot make the directory {path}: there is a file of that name", path=path)
         needed: dict[str, None] = {}
-        for directory in dict.fromkeys([path.rpartition(os.sep)[0] for path in self._origin]):
+        directories = [*(path.rpartition(os.sep)[0] for path in self._origin), *(each.base for each in self._wholes)]
+        for directory in dict.fromkeys(directories):
             self._need(directory, needed)
         dropped = []
         for path in sorted(self._dropped, key=len, reverse=True):
@@ -169,9 +190,10 @@ class _Picture:
             dropped,
             list(needed),
             [path for path in self._origin if path not in self._gone],
-            [(root, [(source, path) for path, source in links.items()]) for root, links in self._links],
+            [each for tree, links in self._links for each in _by_root(tree, links)],
             [write for writes in self._writes for write in writes.values()],
             [write for records in self._records for write in records.values()],
+            self._wholes,
         )
 
     def _enter(self, directory: str, name: str) -> tuple[str, dict[str, bool]]:

@@ -13,10 +13,11 @@ from contextlib import contextmanager
 
 from pip_accel._install.journal import Journal, recover, remove_empty
 from pip_accel._install.layout import Write
-from pip_accel._install.link import Linker
+from pip_accel._install.link import Linker, find_damage, find_damaged_file
+from pip_accel._install.staging import Entry, find_whole, stage
 from pip_accel._install.steps import Steps, decide
 from pip_accel._values import Change, Target
-from pip_accel.exceptions import LinkError
+from pip_accel.exceptions import Edited, LinkError
 
 try:
     import fcntl
@@ -37,10 +38,12 @@ def install(
     on_start: Callable[[], None] | None = None,
     on_replace: Callable[[Change], None] | None = None,
     replace: bool = False,
+    check: bool = False,
+    jobs: int = 1,
 ) -> Sequence[str]:
     """Carry out changes in the order given. Any exception, also that of a signal, leaves the environment as it was.
 
-    The caller holds the lock of the prefix, has repaired it, and found no damage in the trees.
+    The caller holds the lock of the prefix, and has repaired it.
 
     :param byte_code: whether byte code is installed.
     :param template: body of launchers, see :func:`~pip_accel._install.scripts.learn_template`.
@@ -48,7 +51,10 @@ def install(
     :param on_start: called when everything is decided and nothing has changed yet.
     :param on_replace: called for each change that replaces or hides a distribution, before anything is removed.
     :param replace: whether what lies in the directory of ``--target`` is replaced.
+    :param check: whether the trees are looked at for files that somebody edited.
+    :param jobs: processes to use at most.
     :returns: paths of what stays there in place of what was to be installed.
+    :raises Edited: a file of a tree is not as it was.
     :raises UnsafeArchive: a file would lie outside of its scheme's directory.
     :raises Unsupported: what is replaced can only be removed by pip.
     :raises LinkError: a file could not be written.
@@ -57,7 +63,12 @@ def install(
     place = target.prefix if any(change.replaces is not None for change in changes) else target.place
     made = _make_directories(place)
     try:
-        steps = decide(changes, target, byte_code=byte_code, template=template, umask=umask, replace=replace)
+        whole = find_whole(changes, target, place)
+        if check:
+            _check(changes, whole)
+        steps = decide(
+            changes, target, byte_code=byte_code, template=template, umask=umask, replace=replace, whole=whole
+        )
         if on_start is not None:
             on_start()
 
@@ -67,13 +78,24 @@ def install(
                     if change.replaces is not None or change.beside is not None:
                         on_replace(change)
 
-        with pending(steps, place, linker, announce):
+        with pending(steps, place, linker, announce, check=check, jobs=jobs):
             pass
     except BaseException:
         for path in reversed(made):
             remove_empty(path)
         raise
     return steps.kept
+
+
+def _check(changes: Sequence[Change], whole: Sequence[bool]) -> None:
+    """Look at the trees for edited files; bundles that come as a whole are looked at when they are linked.
+
+    :raises Edited: there is one.
+    """
+    for change, each in zip(changes, whole, strict=True):
+        damage = (find_damaged_file if each else find_damage)(change.tree)
+        if damage is not None:
+            raise Edited("{path} of {name} was edited in some environment", path=damage, name=change.tree.name)
 
 
 def _make_directories(path: str) -> list[str]:
@@ -90,22 +112,30 @@ def _make_directories(path: str) -> list[str]:
 
 @contextmanager
 def pending(
-    steps: Steps, prefix: str, linker: Linker, on_journal: Callable[[], None] | None = None
+    steps: Steps,
+    prefix: str,
+    linker: Linker,
+    on_journal: Callable[[], None] | None = None,
+    *,
+    check: bool = False,
+    jobs: int = 1,
 ) -> Iterator[None]:
     """Carry out steps for the time of a block: they are final if it ends well, and undone if anything is raised in it.
 
     The caller holds the lock of the prefix, and has repaired it.
 
     :param on_journal: called when the steps are written down and nothing has changed yet.
+    :param check: see :func:`install`, like ``jobs``.
     :raises LinkError: a file could not be written.
     """
     journal = Journal(prefix)
     try:
-        journal.write(steps)
+        entries = stage(steps.wholes, journal.new, linker, check=check, jobs=jobs)
+        journal.write(steps, entries)
         if on_journal is not None:
             on_journal()
         journal.stash(steps.moves)
-        _carry_out(steps, linker)
+        _carry_out(steps, entries, linker)
         yield
         with _signals_held():
             journal.commit()
@@ -126,7 +156,7 @@ def repair(prefix: str) -> bool:
         return recover(prefix)
 
 
-def _carry_out(steps: Steps, linker: Linker) -> None:
+def _carry_out(steps: Steps, entries: Sequence[Entry], linker: Linker) -> None:
     for directory in steps.dropped:
         remove_empty(directory.path)
     for path in steps.made:
@@ -134,7 +164,14 @@ def _carry_out(steps: Steps, linker: Linker) -> None:
     for root, pairs in steps.links:
         if pairs:
             linker.link(root, pairs)
-    for write in (*steps.writes, *steps.records):
+    for write in steps.writes:
+        _write(write)
+    for staged, final in entries:
+        try:
+            os.rename(staged, final)
+        except OSError as error:
+            raise LinkError("Cannot install {path}: {error}", path=final, error=error) from error
+    for write in steps.records:
         _write(write)
 
 

@@ -27,7 +27,7 @@ from pip_accel._plan.remote_files import fetch_file
 from pip_accel._plan.requirement_files import Line, is_remote, read_requirement_file
 from pip_accel._plan.requirements import Root, parse_editable, parse_requirement, split_url
 from pip_accel._text import mask_secrets
-from pip_accel._values import Destination
+from pip_accel._values import Destination, Manner
 from pip_accel.exceptions import Unsupported
 
 TYPE_CHECKING = False
@@ -100,6 +100,11 @@ class Request(NamedTuple):
     options: Mapping[str, Any]  #: pip's name of an option → its value, for all in configuration, variables and words
     install_settings: tuple[str, ...]  #: words that give other commands what the section ``[install]`` gives this one
     install_environ: Mapping[str, str]  #: variables that do so with passwords: all users of a machine see words
+
+    @property
+    def manner(self) -> Manner:
+        """What counts of it once there is a plan."""
+        return Manner(*(getattr(self, name) for name in Manner._fields))
 
 
 def read_file(path: str) -> bytes:

@@ -26,9 +26,8 @@ from pip_accel._plan.clauses import (
 )
 from pip_accel._plan.order import in_order
 from pip_accel._plan.pip import Item
-from pip_accel._plan.planning import Plan
 from pip_accel._plan.question import Question, roots_digest
-from pip_accel._values import Archive, Pin
+from pip_accel._values import Archive, Pin, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,11 +11,13 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
-from pip_accel._index import Known, digest_of, name_and_version
+from pip_accel._digests import digest_of
+from pip_accel._index import Known, name_and_version
 from pip_accel._metadata import all_headers
 from pip_accel._names import canonical_name, canonical_version, leading_name
 from pip_accel._plan.clauses import (
@@ -37,14 +39,14 @@ from pip_accel._plan.pip import Report, download, last_error, resolve_locally
 from pip_accel._plan.question import Direct, Question, roots_digest
 from pip_accel._plan.stand_ins import lead_back, reword
 from pip_accel._text import path_to_url, url_to_path
-from pip_accel._values import Archive, Installed, Pin
+from pip_accel._values import Archive, Installed, Pin, Plan
 from pip_accel.exceptions import NothingFound, PipFailed, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel._resources import Resources
 
-__all__ = ["Plan", "fetch", "make_plan", "parse_metadata"]
+__all__ = ["fetch", "make_plan", "parse_metadata", "reach"]
 
 
 #: pip's line about a file that it looks at, and the distribution that requires it.
@@ -73,18 +75,12 @@ class Sources(Protocol):
     def recall(self, name: str) -> bytes | None:
         """Give the metadata of a directory that pip came upon, by the canonical name of its project."""
 
+    def unpacking(self, work: str, allowed: Collection[str] | None) -> AbstractContextManager[None]:
+        """Unpack wheels while pip fetches them.
 
-class Plan(NamedTuple):
-    """What will be installed."""
-
-    pins: tuple[Pin, ...]  #: dependencies first
-    output: str  #: what pip said on standard output
-    errors: str  #: and on standard error
-    learned: float  #: when the oldest answer in it was learned, seconds since the epoch; 0 if no answer was needed
-    online: bool  #: whether the index was asked
-    lasting: bool  #: whether the answer holds beyond this run
-    spellings: Mapping[str, str]  #: canonical names as pip spells them in its lines: as they were asked for first
-    report: Mapping[str, Any] = {}  #: pip's report, if that was asked for
+        :param work: directory of pip's logs.
+        :param allowed: SHA-256 digests, hex, that they may have; ``None``: any.
+        """
 
 
 def make_plan(
@@ -103,6 +99,8 @@ def make_plan(
     :raises PipFailed: pip failed; :class:`NothingFound` if nothing fits a requirement.
     :raises Unsupported: only pip itself can find the answer.
     """
+    from pip_accel._plan.closing import plan_from_pins
+
     config = resources.config
     pass_ = _begin(resources, question, environ, sources)  # pip then finds prepared what is asked for by path
     if not question.refresh or config.offline:
@@ -117,6 +115,9 @@ def make_plan(
         if _may_be_satisfied(pass_, f"{error.context.get('output')}\n{error.context.get('errors')}"):
             raise Unsupported("What is installed may satisfy what the index does not") from error
         raise
+    plan = plan_from_pins(resources, question)
+    if plan is not None:
+        return plan._replace(online=True, lasting=fetched.lasting)
     report, by_url = _ask(pass_, fetched.archives)
     if isinstance(report, Report):
         names = {canonical_name(item.name) for item in report.items if item.direct is None}
@@ -124,7 +125,8 @@ def make_plan(
         # Where nothing is installed that matters, it is what pip fetched, and nothing else.
         same = touched.keys().isdisjoint(pass_.installed) and names == fetched.known.keys()
         if same or _is_certain(pass_, report, touched, fetched.known):
-            return _plan(pass_, report, by_url, learned=time.time(), online=True, lasting=fetched.lasting)
+            learned = _age(pass_, report, touched, time.time())
+            return _plan(pass_, report, by_url, learned=learned, online=True, lasting=fetched.lasting)
     plan = _from_view(pass_)
     if plan is not None:
         return plan._replace(online=True, lasting=fetched.lasting)
@@ -461,12 +463,26 @@ def _reachable(pass_: _Pass) -> list[Archive]:
     return _closure(pass_, lambda name: index.archives_in_view(view.key(name), name))
 
 
+def reach(resources: Resources, question: Question) -> tuple[set[str], list[Archive]]:
+    """Give the canonical names of all projects that a request can lead to, and what their views have of them."""
+    index, view = resources.index, question.view
+    return _follow(resources, question, (), lambda name: index.archives_in_view(view.key(name), name))
+
+
 def _closure(pass_: _Pass, find: Callable[[str], list[Archive]]) -> list[Archive]:
-    resources, question = pass_.resources, pass_.question
+    given = [canonical_name(leading_name(text)) for each in pass_.given.metadata.values() for text in each.requires]
+    return _follow(pass_.resources, pass_.question, given, find)[1]
+
+
+def _follow(
+    resources: Resources, question: Question, given: Iterable[str], find: Callable[[str], list[Archive]]
+) -> tuple[set[str], list[Archive]]:
+    """Follow what archives require.
+
+    :param given: names to begin with, beside those that are asked for.
+    """
     markers = dict(resources.target.markers)
-    waiting = [root.name for root in question.roots if applies(root.marker, markers)]
-    for metadata in pass_.given.metadata.values():
-        waiting.extend(canonical_name(leading_name(text)) for text in metadata.requires)
+    waiting = [*(root.name for root in question.roots if applies(root.marker, markers)), *given]
     seen: set[str] = set()
     found: list[Archive] = []
     while waiting:
@@ -480,7 +496,7 @@ def _closure(pass_: _Pass, find: Callable[[str], list[Archive]]) -> list[Archive
                 found.append(archive)
                 if question.dependencies:
                     waiting.extend(required_names(known))
-    return found
+    return seen, found
 
 
 def _bounds(pass_: _Pass, chosen: Mapping[str, Metadata]) -> tuple[dict[str, Bounds], bool]:
@@ -515,16 +531,18 @@ def _fetch(pass_: _Pass, say: Callable[[str], None]) -> _Fetched:
     """Let pip fetch what the request needs, and take it into the index and the view."""
     resources, question, environ, sources, work, given = pass_
     index = resources.index
-    downloads = download(
-        question.python,
-        (*_pages_of_this_run(resources, question, work), *question.download_words),
-        environ=environ,
-        work=work,
-        passes=resources.config.max_retries,
-        on_retry=lambda reason: say(f"pip failed and will be asked again: {reason}"),
-        keep_log=question.log,
-        translate=lambda text: lead_back(text, question.shown),
-    )
+    words = (*_pages_of_this_run(resources, question, work), *question.download_words)
+    with sources.unpacking(work, _digests(question)):
+        downloads = download(
+            question.python,
+            words,
+            environ=environ,
+            work=work,
+            passes=resources.config.max_retries,
+            on_retry=lambda reason: say(f"pip failed and will be asked again: {reason}"),
+            keep_log=question.log,
+            translate=lambda text: lead_back(text, question.shown),
+        )
     by_path = {os.path.basename(direct.path) for direct in question.directs}
     stand_ins = {os.path.basename(stand_in.path) for stand_in in question.stand_ins.values()}
     yanked = dict(downloads.yanked)
@@ -559,6 +577,13 @@ def _fetch(pass_: _Pass, say: Callable[[str], None]) -> _Fetched:
     if downloads.complete and alone:
         index.keep_answer(digest, {name: known.version for name, known in learned.items()}, now)
     return _Fetched([archive for archive, _ in arrived.values()], learned, downloads.complete)
+
+
+def _digests(question: Question) -> set[str] | None:
+    """Give the SHA-256 digests, hex, that archives may have, where that is restricted."""
+    if not question.require_hashes:
+        return None
+    return {value.removeprefix("sha256:") for hashes in question.view.hashes.values() for value in hashes}
 
 
 def _pages_of_this_run(resources: Resources, question: Question, work: str) -> tuple[str, ...]:

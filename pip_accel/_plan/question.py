@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from pip_accel._index import ViewSettings, digest_of
+from pip_accel._digests import digest_of
+from pip_accel._index import ViewSettings
 from pip_accel._names import canonical_name, leading_name
 from pip_accel._plan.arguments import Request, download_words
 from pip_accel._plan.clauses import Demand, applies
 from pip_accel._plan.options import scan
+from pip_accel._plan.places import describe_place, is_there, without_secrets
 from pip_accel._plan.requirements import split_url
-from pip_accel._text import path_to_url, url_to_path
+from pip_accel._text import path_to_url
 from pip_accel._values import Target
 from pip_accel.exceptions import BuildFailed, Unsupported
 
@@ -214,22 +215,7 @@ def _has_odd_places(request: Request) -> bool:
     urls = (index.index_url, *index.extra_index_urls)
     if request.locks or request.options.get("requirements_from_scripts"):  # an experiment; may ask for another Python
         return True
-    return any("://" not in url for url in urls if url) or not all(map(_is_there, index.find_links))
-
-
-def _is_there(link: str) -> bool:
-    return _is_remote(link) or os.path.exists(_path_of(link))
-
-
-def _is_remote(link: str) -> bool:
-    return "://" in link and not link.startswith("file:")
-
-
-def _path_of(link: str) -> str:
-    """Give the path of a place on this machine."""
-    if not link.startswith("file:"):
-        return link
-    return url_to_path(urlsplit(link).path)
+    return any("://" not in url for url in urls if url) or not all(map(is_there, index.find_links))
 
 
 def _spellings(request: Request, target: Target) -> dict[str, str]:
@@ -277,9 +263,9 @@ def view_settings(request: Request, target: Target, tag: str) -> ViewSettings:
             hashes[root.name] = (*hashes.get(root.name, ()), *root.hashes)
     return ViewSettings(
         places=(
-            _without_secrets(index.index_url),
-            tuple(dict.fromkeys(_without_secrets(url) for url in index.extra_index_urls)),
-            tuple(dict.fromkeys(_describe_links(link) for link in index.find_links)),
+            without_secrets(index.index_url),
+            tuple(dict.fromkeys(without_secrets(url) for url in index.extra_index_urls)),
+            tuple(dict.fromkeys(describe_place(link) for link in index.find_links)),
             index.no_index,
         ),
         target=f"{tag}-{target.version}",
@@ -294,30 +280,6 @@ def view_settings(request: Request, target: Target, tag: str) -> ViewSettings:
 def settings_for_builds(view: ViewSettings) -> ViewSettings:
     """Give the settings for build requirements: those are built from wheels wherever there are any."""
     return view._replace(no_binary=frozenset(), only_binary=frozenset(), hashes={})
-
-
-def _without_secrets(url: str) -> str:
-    """Give a URL without user, password, query and fragment."""
-    if "://" not in url:
-        return url
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
-
-
-def _describe_links(link: str) -> str:
-    """Give a place of archives, with what lies there if it is a directory or a page of this machine."""
-    if _is_remote(link):
-        return _without_secrets(link)
-    path = _path_of(link)
-    rows: list[list[str | int]] = []
-    for each in [os.path.join(path, name) for name in sorted(os.listdir(path))] if os.path.isdir(path) else [path]:
-        try:
-            status = os.stat(each)
-        except OSError:  # a link that leads nowhere
-            rows.append([each])
-        else:
-            rows.append([each, status.st_size, status.st_mtime_ns])
-    return f"{path} {digest_of(rows)}"
 
 
 def build_environ(request: Request, environ: Mapping[str, str]) -> dict[str, str]:

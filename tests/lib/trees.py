@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
+import io
 import os
 import py_compile
 import stat
@@ -13,10 +15,21 @@ import sysconfig
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
 
+from pip_accel._trees import expand, read_byte_code, read_manifest, write_byte_code, write_manifest
 from pip_accel._values import Installed, Launcher, Scheme, Target, Tree, TreeFile
 from tests.lib.environments import clean_environ
 
-__all__ = ["TEMPLATE", "find_in", "make_target", "make_tree", "pack_tree", "run_pip", "snapshot"]
+__all__ = [
+    "TEMPLATE",
+    "bundled",
+    "find_in",
+    "make_target",
+    "make_tree",
+    "pack_tree",
+    "read_rows",
+    "run_pip",
+    "snapshot",
+]
 
 #: Body of launchers for tests that do not look at it.
 TEMPLATE = "from %(module)s import %(import_name)s\n%(func)s()\n"
@@ -35,7 +48,7 @@ def make_tree(
     mtime: int = 1_500_000_000,
     byte_code: bool = True,
 ) -> Tree:
-    """Write a tree below ``directory``, byte code of this interpreter included.
+    """Write a tree below ``directory``, byte code of this interpreter included; all of its files are in ``files``.
 
     :param files: contents by ``scheme/path``; below ``scripts``, what begins with ``#!python`` is a script.
     :param executable: those of them with executable bits, all scripts aside.
@@ -55,6 +68,7 @@ def make_tree(
             for group, members in groups.items()
         )
     found = []
+    compiled = []
     for member, content in contents.items():
         data = content.encode() if isinstance(content, str) else content
         scheme, _, path = member.partition("/")
@@ -66,14 +80,27 @@ def make_tree(
         found.append(TreeFile(scheme, path, mode, len(data), _digest(data), kind))
         if byte_code and path.endswith(".py"):
             head, _, tail = path.rpartition("/")
-            compiled = f"{head}/__pycache__/{tail[:-3]}.{sys.implementation.cache_tag}.pyc".lstrip("/")
-            place = os.path.join(root, scheme, compiled)
+            relative = f"{head}/__pycache__/{tail[:-3]}.{sys.implementation.cache_tag}.pyc".lstrip("/")
+            place = os.path.join(root, scheme, relative)
             py_compile.compile(os.path.join(root, scheme, path), place, doraise=True)
             os.chmod(place, 0o666 & ~umask)
             os.utime(place, (mtime, mtime))
             kind = "script-bytecode" if kind == "script" else "bytecode"
-            found.append(TreeFile(scheme, compiled, 0o666 & ~umask, os.path.getsize(place), "", kind))
-    return Tree(root, name, version, lib, info, mtime, tuple(launchers), tuple(found))
+            compiled.append(TreeFile(scheme, relative, 0o666 & ~umask, os.path.getsize(place), "", kind))
+    return Tree(root, name, version, lib, info, mtime, tuple(launchers), (*found, *compiled))
+
+
+def bundled(tree: Tree) -> Tree:
+    """Give a tree of :func:`make_tree` as it comes out of the store: with bundles, and byte code beside it."""
+    compiled = [file for file in tree.files if file.kind.endswith("bytecode")]
+    own = tree._replace(files=tuple(file for file in tree.files if file not in compiled))
+    found, _ = read_manifest(write_manifest(own), tree.path)
+    if not compiled:
+        return found
+    place = tree.path + "-byte-code"
+    for file in compiled:
+        os.renames(os.path.join(tree.path, file.scheme, file.path), os.path.join(place, file.scheme, file.path))
+    return read_byte_code(write_byte_code(own, compiled), place, found)
 
 
 def pack_tree(tree: Tree, directory: str) -> str:
@@ -82,7 +109,7 @@ def pack_tree(tree: Tree, directory: str) -> str:
     path = os.path.join(directory, f"{stem}-py3-none-any.whl")
     rows = []
     with zipfile.ZipFile(path, "w") as archive:
-        for file in tree.files:
+        for file in expand(tree).files:
             if file.kind.endswith("bytecode"):
                 continue
             member = file.path if file.scheme == tree.lib else f"{stem}.data/{file.scheme}/{file.path}"
@@ -139,6 +166,11 @@ def find_in(target: Target, tree: Tree) -> Installed:
     """Give what :class:`Installed` says once a tree is installed."""
     location = getattr(target.scheme, tree.lib)
     return Installed(tree.name, tree.version, location, os.path.join(location, tree.dist_info))
+
+
+def read_rows(record: bytes) -> list[tuple[str, ...]]:
+    """Give the rows of a RECORD."""
+    return [tuple(row) for row in csv.reader(io.StringIO(record.decode("utf-8"), newline=""))]
 
 
 def snapshot(root: str) -> dict[str, tuple[int, bytes | str]]:

@@ -28,6 +28,7 @@ PARENTS = {
     "ConfigFileError": "PipAcceleratorError",
     "UnsafeArchive": "PipAcceleratorError",
     "LinkError": "PipAcceleratorError",
+    "Edited": "LinkError",
     "DataDirectoryError": "PipAcceleratorError",
     "Unsupported": "PipAcceleratorError",
 }

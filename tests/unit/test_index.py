@@ -12,7 +12,8 @@ from urllib.request import url2pathname
 
 import pytest
 
-from pip_accel._index import Known, LocalIndex, ViewSettings, digest_of, name_and_version
+from pip_accel._digests import digest_of
+from pip_accel._index import Known, LocalIndex, ViewSettings, name_and_version
 from tests.lib.archives import make_sdist, make_wheel
 
 VIEW = ViewSettings(
@@ -215,7 +216,7 @@ def test_the_order_of_hashes_does_not_count():
 
 
 def test_digests_are_the_same_in_every_process():
-    code = "from pip_accel._index import digest_of; print(digest_of([frozenset(), ('a', 1), {'b': 2, 'a': None}]))"
+    code = "from pip_accel._digests import digest_of; print(digest_of([frozenset(), ('a', 1), {'b': 2, 'a': None}]))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == digest_of([[], ["a", 1], {"a": None, "b": 2}])
 

@@ -12,9 +12,10 @@ import sys
 import pytest
 
 from pip_accel._install.layout import format_rows, plan
-from pip_accel._values import Change, Launcher, TreeFile
+from pip_accel._trees import expand
+from pip_accel._values import Bundle, Change, Launcher, TreeFile
 from pip_accel.exceptions import UnsafeArchive, Unsupported
-from tests.lib.trees import TEMPLATE, make_target, make_tree
+from tests.lib.trees import TEMPLATE, bundled, make_target, make_tree, read_rows
 
 TAG = sys.implementation.cache_tag
 TARGET = make_target("/env")
@@ -26,9 +27,14 @@ def lay_out(tree, target=TARGET, *, requested=True, direct_url="", byte_code=Tru
     return plan(change, target, byte_code=byte_code, template=TEMPLATE, umask=umask)
 
 
-@pytest.fixture
-def tree(tmp_path):
-    return make_tree(
+def rows_of(layout):
+    return read_rows(layout.record.data)
+
+
+@pytest.fixture(params=[lambda tree: tree, bundled], ids=["files", "bundles"])
+def tree(request, tmp_path):
+    """With all that it has in ``files``, and as it comes out of the store: no test here sees a difference."""
+    made = make_tree(
         str(tmp_path),
         "alpha",
         "1.0",
@@ -43,6 +49,7 @@ def tree(tmp_path):
         },
         launchers=[Launcher("alpha", "alpha", "main", False)],
     )
+    return request.param(made)
 
 
 def test_each_scheme_has_its_directory(tree):
@@ -65,7 +72,7 @@ def test_links_name_files_that_exist(tree):
 
 
 def test_record_is_relative_to_the_distribution(tree):
-    rows = {path: (digest, size) for path, digest, size in lay_out(tree).rows}
+    rows = {path: (digest, size) for path, digest, size in rows_of(lay_out(tree))}
     version = "{}.{}".format(*sys.version_info)
     assert rows["alpha/__init__.py"][1] == "6"
     assert rows[f"alpha/__pycache__/__init__.{TAG}.pyc"] == ("", "")
@@ -83,45 +90,49 @@ def test_record_is_relative_to_the_distribution(tree):
 
 
 def test_rows_are_sorted_and_written_as_csv_writes_them(tree):
-    layout = lay_out(tree)
-    assert layout.rows == sorted(layout.rows)
+    record = lay_out(tree).record.data
+    rows = read_rows(record)
+    assert rows == sorted(rows)
+    assert len(rows) > 10
     stream = io.StringIO(newline="")
-    csv.writer(stream).writerows(layout.rows)
-    assert layout.record.data == stream.getvalue().encode()
+    csv.writer(stream).writerows(rows)
+    assert record == stream.getvalue().encode()
 
 
 def test_rows_that_belong_to_no_file_stand_in_record_as_they_are(tree):
     rows = (("alpha-1.0.data/scripts/alpha", "sha256=x", "3"), ("/etc/x", "", ""), ("a,b", "y", ""))
     layout = lay_out(tree._replace(rows=rows))
-    assert sorted(set(layout.rows) - set(lay_out(tree).rows)) == sorted(rows)
+    assert sorted(set(rows_of(layout)) - set(rows_of(lay_out(tree)))) == sorted(rows)
     assert b'"a,b",y,\r\n' in layout.record.data
     assert layout.links == lay_out(tree).links
 
 
 def test_a_row_under_the_final_name_of_a_script_has_its_digest(tree):
-    script = next(row for row in lay_out(tree).rows if row[0] == "../../../bin/run.py")
-    assert lay_out(tree._replace(rows=(("../../../bin/run.py", "x", "1"),))).rows.count(script) == 2
+    [script] = [row for row in rows_of(lay_out(tree)) if row[0] == "../../../bin/run.py"]
+    again = lay_out(tree._replace(rows=(("../../../bin/run.py", "x", "1"),)))
+    assert [row for row in rows_of(again) if row[0] == script[0]] == [script] * 2
 
 
 def test_what_record_says_of_a_size_is_kept(tree):
     files = [TreeFile("purelib", "odd.py", 0o644, 4, "sha256=x", "file", "7")]
     files.append(TreeFile("purelib", "odder.py", 0o644, 4, "", "file", "4"))
     files.append(TreeFile("purelib", "unknown.py", 0o644, 4, "", "file"))
-    rows = lay_out(tree._replace(files=(*tree.files, *files))).rows
+    rows = rows_of(lay_out(tree._replace(files=(*tree.files, *files))))
     assert {("odd.py", "sha256=x", "7"), ("odder.py", "", "4"), ("unknown.py", "", "")} < set(rows)
 
 
 def test_byte_code_that_a_distribution_brought_has_its_row_and_ours_too(tree):
     path = f"alpha/__pycache__/__init__.{TAG}.pyc"
+    whole = expand(tree)
     files = tuple(
         file._replace(kind="replaced-bytecode", digest="sha256=x", recorded_size="7") if file.path == path else file
-        for file in tree.files
+        for file in whole.files
     )
-    layout = lay_out(tree._replace(files=files))
-    assert [row for row in layout.rows if row[0] == path] == [(path, "", ""), (path, "sha256=x", "7")]
-    assert f"{SITE}/{path}" in [destination for _, destination in layout.links]
+    layout = lay_out(whole._replace(files=files))
+    assert [row for row in rows_of(layout) if row[0] == path] == [(path, "", ""), (path, "sha256=x", "7")]
+    assert dict(map(reversed, layout.links))[f"{SITE}/{path}"] == f"{tree.byte_code or tree.path}/purelib/{path}"
     with pytest.raises(Unsupported, match="byte code of its own"):
-        lay_out(tree._replace(files=files), byte_code=False)
+        lay_out(whole._replace(files=files), byte_code=False)
 
 
 def test_a_script_in_place_of_a_data_file_is_left_to_pip(tree):
@@ -134,7 +145,7 @@ def test_a_name_in_both_groups_of_entry_points_has_two_rows_of_one_launcher(tree
     twice = (Launcher("alpha", "alpha", "main", False), Launcher("alpha", "alpha", "window", True))
     layout = lay_out(tree._replace(launchers=twice))
     [launcher] = [write for write in layout.writes if write.path == "/env/bin/alpha"]
-    rows = [row for row in layout.rows if row[0] == "../../../bin/alpha"]
+    rows = [row for row in rows_of(layout) if row[0] == "../../../bin/alpha"]
     assert b"window" in launcher.data
     assert rows == [rows[0]] * 2
     assert rows[0][2] == str(len(launcher.data))
@@ -144,8 +155,16 @@ def test_a_name_in_both_groups_of_entry_points_has_two_rows_of_one_launcher(tree
 def test_names_are_quoted_as_csv_quotes_them(name):
     rows = [("other", "sha256=x", "1"), (name, "sha256=y", "2")]
     stream = io.StringIO(newline="")
-    csv.writer(stream).writerows(rows)
+    csv.writer(stream).writerows(sorted(rows))
     assert format_rows(rows) == stream.getvalue().encode()
+
+
+@pytest.mark.parametrize("name", ["plain", "a,b", 'a"b', "a\nb"])
+def test_rows_of_bundles_are_put_among_the_others(name):
+    rows = [("other", "sha256=x", "1"), (name, "sha256=y", "2"), ("b/c.pyc", "", ""), ("b/c", "sha256=z", "3")]
+    bundle = Bundle("/store", [], [], ["\0".join(rows[3]), "\0".join(rows[2])])
+    assert format_rows(rows[:2], [bundle]) == format_rows(rows)
+    assert read_rows(format_rows(rows)) == sorted(rows)
 
 
 def test_what_pip_adds_depends_on_the_request(tree):
@@ -171,7 +190,9 @@ def test_generated_files_follow_the_umask(tree, umask):
 def test_byte_code_can_be_left_out(tree):
     layout = lay_out(tree, byte_code=False)
     names = [destination for _, destination in layout.links] + [write.path for write in layout.writes]
-    assert not [name for name in names + [row[0] for row in layout.rows] if name.endswith(".pyc")]
+    names += [row[0] for row in rows_of(layout)]
+    assert not [name for name in names if name.endswith(".pyc")]
+    assert f"{SITE}/alpha/__init__.py" in names
 
 
 def test_byte_code_of_a_script_fits_the_script(tree, tmp_path):
@@ -191,7 +212,7 @@ def test_byte_code_of_a_script_fits_the_script(tree, tmp_path):
 
 
 def test_byte_code_of_a_script_that_is_checked_by_hash_fits_too(tree, tmp_path):
-    place = os.path.join(tree.path, "scripts", "__pycache__", f"run.{TAG}.pyc")
+    place = os.path.join(tree.byte_code or tree.path, "scripts", "__pycache__", f"run.{TAG}.pyc")
     checked = py_compile.PycInvalidationMode.CHECKED_HASH
     py_compile.compile(os.path.join(tree.path, "scripts", "run.py"), place, invalidation_mode=checked)
     [compiled] = [write for write in lay_out(tree).writes if write.path.endswith(".pyc")]
@@ -203,12 +224,27 @@ def test_byte_code_of_a_script_that_is_checked_by_hash_fits_too(tree, tmp_path):
         assert stream.read()[:16] == compiled.data[:16]
 
 
-def test_of_two_files_with_one_name_the_last_one_stays(tmp_path):
-    tree = make_tree(str(tmp_path), "alpha", "1.0", {"purelib/x": "1", "platlib/x": "22"}, byte_code=False)
+@pytest.mark.parametrize("shape", [lambda tree: tree, bundled], ids=["files", "bundles"])
+@pytest.mark.parametrize("directory", ["", "p/", "p/q/"])
+@pytest.mark.parametrize("scheme", ["platlib", f"data/{os.path.relpath(SITE, '/env')}"])
+def test_of_two_files_with_one_name_the_last_one_stays(tmp_path, shape, directory, scheme):
+    """What lies in the directory of the data comes after what lies beside it, in pip's order."""
+    path, compiled = f"{directory}x.py", f"{directory}__pycache__/x.{TAG}.pyc"
+    tree = shape(make_tree(str(tmp_path), "alpha", "1.0", {f"purelib/{path}": "1", f"{scheme}/{path}": "22"}))
     layout = lay_out(tree)
     links = {destination: source for source, destination in layout.links}
-    assert links[f"{SITE}/x"].endswith("platlib/x")
-    assert [row[0] for row in layout.rows].count("x") == 2  # as pip has it
+    assert links[f"{SITE}/{path}"] == f"{tree.path}/{scheme}/{path}"
+    assert links[f"{SITE}/{compiled}"] == f"{tree.byte_code or tree.path}/{scheme}/{compiled}"
+    assert [row[0] for row in rows_of(layout)].count(path) == 2  # as pip has it
+
+
+@pytest.mark.parametrize("shape", [lambda tree: tree, bundled], ids=["files", "bundles"])
+def test_byte_code_made_here_comes_after_what_a_distribution_brought(tmp_path, shape):
+    """As pip makes it when all files are there."""
+    name = f"__pycache__/x.{TAG}.pyc"
+    tree = shape(make_tree(str(tmp_path), "alpha", "1.0", {"purelib/p/x.py": "1", f"platlib/p/{name}": "own"}))
+    links = {destination: source for source, destination in lay_out(tree).links}
+    assert links[f"{SITE}/p/{name}"] == f"{tree.byte_code or tree.path}/purelib/p/{name}"
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ import pytest
 
 from pip_accel._install import link
 from pip_accel._install.link import Linker, find_damage
+from pip_accel._trees import expand
 from pip_accel.exceptions import LinkError
-from tests.lib.trees import make_tree
+from tests.lib.trees import bundled, make_tree
 
 NAMES = ["a.py", "b.py", "c.pem", "d.ini", "e"]
 
@@ -38,11 +39,11 @@ def broken(monkeypatch):
     def refuse(module, name, number, after=0, only=None):
         original = getattr(module, name)
 
-        def function(source, destination):
+        def function(source, destination, **handles):
             calls[name] += 1
             if calls[name] > after and only in (None, calls[name]):
                 raise OSError(number, os.strerror(number), source)
-            original(source, destination)
+            original(source, destination, **handles)
 
         monkeypatch.setattr(module, name, function)
 
@@ -193,18 +194,14 @@ def damage_type(path):
 )
 def test_a_changed_file_is_found(tree, damage):
     damage(os.path.join(tree.path, "purelib", "b.py"))
-    found = find_damage(tree)
-    assert found is not None
-    assert found.path == "b.py"
+    assert find_damage(tree) == "b.py"
 
 
 @pytest.mark.root
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
 def test_a_file_of_another_owner_is_found(tree):
     os.chown(os.path.join(tree.path, "purelib", "b.py"), 12345, -1)
-    found = find_damage(tree)
-    assert found is not None
-    assert found.path == "b.py"
+    assert find_damage(tree) == "b.py"
 
 
 def test_fractions_of_seconds_are_no_damage(tree):
@@ -215,7 +212,7 @@ def test_fractions_of_seconds_are_no_damage(tree):
 
 def test_a_tree_that_is_gone_is_damaged(tree):
     os.rename(tree.path, tree.path + "-gone")
-    assert find_damage(tree) == tree.files[0]
+    assert find_damage(tree) == tree.files[0].path
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reflinks are asked for with a Linux ioctl")
@@ -227,3 +224,158 @@ def test_a_failed_reflink_leaves_nothing(tree, pairs):
         assert not os.path.exists(destination)
     else:
         assert stat.S_ISREG(os.stat(destination).st_mode)
+
+
+# Bundles: the same by paths that are relative to open directories
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """With a group for each of two modes, and byte code in a directory of its own."""
+    paths = [*(f"n/{name}" for name in NAMES), "p/a.py", "p/q/b.py", "top.py"]
+    files = {f"purelib/{path}": path * 3 for path in paths}
+    return bundled(make_tree(str(tmp_path), "beta", "1.0", files, executable={"purelib/n/e"}))
+
+
+@pytest.fixture
+def link_bundles(whole, tmp_path):
+    """Links the bundles of the tree, and gives the pairs that this comes to."""
+    target = tmp_path / "target"
+    target.mkdir()
+
+    def function(linker, bundles=whole.bundles):
+        found = []
+        handle = os.open(target, os.O_RDONLY)
+        for bundle in bundles:
+            for directory in bundle.directories:
+                os.mkdir(target / directory)
+            source = os.open(bundle.root, os.O_RDONLY)
+            try:
+                linker.link_bundle(bundle, source, handle, str(target))
+            finally:
+                os.close(source)
+            found += [(f"{bundle.root}/{path}", str(target / path)) for group in bundle.groups for path in group.paths]
+        os.close(handle)
+        return found
+
+    function.target = str(target)
+    return function
+
+
+def test_bundles_are_all_of_a_tree_but_what_lies_at_the_top(whole):
+    assert [len(bundle.groups) for bundle in whole.bundles] == [2, 1]
+    assert [file.path for file in whole.files] == ["top.py", f"__pycache__/top.{sys.implementation.cache_tag}.pyc"]
+
+
+@pytest.mark.parametrize("mode", ["auto", "reflink", "hardlink", "copy"])
+def test_every_mode_gives_equal_files_of_bundles(link_bundles, mode):
+    pairs = link_bundles(Linker(mode))
+    check_equal(pairs)
+    assert len(pairs) == 13
+    lying = [os.path.join(directory, name) for directory, _, names in os.walk(link_bundles.target) for name in names]
+    assert sorted(lying) == sorted(target for _, target in pairs)
+    if mode in ("reflink", "copy"):
+        assert shared(pairs) == []
+    if mode == "hardlink":
+        assert len(shared(pairs)) == len(pairs)
+
+
+def test_patterns_are_for_base_names_in_bundles_too(link_bundles):
+    pairs = link_bundles(Linker("hardlink", ["*.pem", "a.*", "d.i?i", "q*"]))
+    copied = {source.rpartition("/purelib/")[2] for source, target in pairs if not os.path.samefile(source, target)}
+    compiled = {f"{package}/__pycache__/a.{sys.implementation.cache_tag}.pyc" for package in ("n", "p")}
+    assert copied == {"n/a.py", "n/c.pem", "n/d.ini", "p/a.py", *compiled}
+    check_equal(pairs)
+
+
+def test_an_error_at_the_first_file_of_a_bundle_speaks_for_the_file_systems(link_bundles, broken):
+    broken(link, "reflink", errno.EOPNOTSUPP)
+    broken(os, "link", errno.EXDEV)
+    pairs = link_bundles(Linker("auto"))
+    assert shared(pairs) == []
+    assert broken.calls["link"] == 1
+    check_equal(pairs)
+
+
+@pytest.mark.parametrize(("number", "position"), [("EMLINK", 1), ("EMLINK", 3), ("EXDEV", 3)])
+def test_an_error_can_speak_for_one_file_of_a_bundle(link_bundles, broken, number, position):
+    broken(os, "link", getattr(errno, number), only=position)
+    pairs = link_bundles(Linker("hardlink"))
+    assert len(shared(pairs)) == len(pairs) - 1
+    assert not os.path.samefile(*pairs[position - 1])
+    check_equal(pairs)
+
+
+def test_bundles_of_another_user_are_copied(whole, link_bundles, monkeypatch):
+    monkeypatch.setattr(link, "_effective_user", lambda: os.stat(whole.path).st_uid + 1)
+    pairs = link_bundles(Linker("hardlink"))
+    assert shared(pairs) == []
+    check_equal(pairs)
+
+
+@pytest.mark.parametrize("mode", ["hardlink", "copy"])
+@pytest.mark.parametrize("position", [0, 2])
+def test_an_error_in_a_bundle_has_both_paths(whole, link_bundles, mode, position):
+    bundle = whole.bundles[0]
+    path = bundle.groups[0].paths[position]
+    taken = os.path.join(link_bundles.target, path)
+    os.makedirs(os.path.dirname(taken))
+    missing = [each for each in bundle.directories if not os.path.isdir(os.path.join(link_bundles.target, each))]
+    with open(taken, "w") as stream:
+        stream.write("taken")
+    with pytest.raises(LinkError) as caught:
+        link_bundles(Linker(mode), [bundle._replace(directories=missing)])
+    assert caught.value.context["source"] == f"{whole.path}/purelib/{path}"
+    assert caught.value.context["destination"] == taken
+    assert isinstance(caught.value.context["error"], FileExistsError)
+
+
+def test_a_copy_of_a_bundle_that_fails_leaves_nothing(link_bundles, monkeypatch):
+    def full(handle, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(LinkError, match="No space left"):
+        link_bundles(Linker("copy"))
+    assert not [name for _, _, names in os.walk(link_bundles.target) for name in names]
+
+
+PLACES = [
+    "purelib/n/b.py",
+    "purelib/n/e",
+    "purelib/p/q/b.py",
+    f"purelib/p/__pycache__/a.{sys.implementation.cache_tag}.pyc",
+    "purelib/top.py",
+    f"purelib/__pycache__/top.{sys.implementation.cache_tag}.pyc",
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("damage", [damage_size, damage_type, os.unlink, os.utime])
+def test_a_changed_file_is_found_in_bundles_too(whole, place, damage):
+    assert find_damage(whole) is None
+    root = whole.byte_code if place.endswith(".pyc") else whole.path
+    damage(os.path.join(root, place))
+    assert find_damage(whole) == place.removeprefix("purelib/")
+    assert find_damage(expand(whole)) == place.removeprefix("purelib/")
+    in_file = link.find_damaged_file(whole)
+    assert in_file == (place.removeprefix("purelib/") if place in PLACES[-2:] else None)
+
+
+@pytest.mark.root
+def test_a_file_of_another_owner_is_found_in_bundles_too(whole):
+    os.chown(os.path.join(whole.byte_code, PLACES[3]), 12345, -1)
+    assert find_damage(whole) == PLACES[3].removeprefix("purelib/")
+
+
+@pytest.mark.parametrize("lost", ["path", "byte_code"])
+def test_a_tree_with_bundles_of_which_a_part_is_gone_is_damaged(whole, lost):
+    os.rename(os.path.join(getattr(whole, lost), "purelib"), str(whole.path) + "-gone")
+    assert find_damage(whole) in [file.path for file in expand(whole).files]
+
+
+def test_a_tree_without_any_files_for_bundles_has_no_damage(tmp_path):
+    """Nor a directory that these would lie in."""
+    tree = bundled(make_tree(str(tmp_path), "gamma", "1.0", {"data/x": "1"}, byte_code=False))
+    other = tree._replace(bundles=tuple(bundle._replace(root="/nonexistent", groups=[]) for bundle in tree.bundles))
+    assert find_damage(other) is None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import functools
+import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -16,15 +19,17 @@ from contextlib import nullcontext
 
 import pytest
 
-from pip_accel._install import journal, link
-from pip_accel._install.link import Linker
+from pip_accel._install import journal, link, staging
+from pip_accel._install.link import Linker, find_damage
 from pip_accel._install.scripts import learn_template
+from pip_accel._install.staging import find_whole
 from pip_accel._install.steps import decide
 from pip_accel._install.transaction import install, lock_prefix, pending, repair
+from pip_accel._trees import expand
 from pip_accel._values import Change, Launcher
-from pip_accel.exceptions import LinkError, UnsafeArchive
+from pip_accel.exceptions import Edited, LinkError, UnsafeArchive
 from tests.lib.environments import make_environment
-from tests.lib.trees import TEMPLATE, find_in, make_target, make_tree, pack_tree, run_pip, snapshot
+from tests.lib.trees import TEMPLATE, bundled, find_in, make_target, make_tree, pack_tree, run_pip, snapshot
 
 TAG = sys.implementation.cache_tag
 LEFT_BEHIND = ".pip-accel-transaction"
@@ -44,11 +49,15 @@ def touch(path, content="foreign"):
 
 
 class Upgrade:
-    """An environment with two distributions and foreign files, and changes that touch all of them."""
+    """An environment with two distributions and foreign files, and changes that touch all of them.
+
+    Two more distributions come as a whole, one of them with files beside that; of one, only the metadata do.
+    """
 
     def __init__(self, directory):
         def tree(name, version, files, **options):
-            return make_tree(directory, name, version, files, mtime=1_400_000_000 + 2 * len(version), **options)
+            mtime = 1_400_000_000 + 2 * len(version)
+            return bundled(make_tree(directory, name, version, files, mtime=mtime, **options))
 
         self.target = make_target(os.path.join(directory, "env"))
         self.alpha = tree(
@@ -80,6 +89,18 @@ class Upgrade:
         self.beta = tree("beta", "3.0", {"purelib/beta.py": "version = 3\n", "purelib/names/beta.py": ""})
         self.older = tree("beta", "2.5.1", {"purelib/beta.py": "version = 2.5\n"})
         self.gamma = tree("gamma", "1.0", {"purelib/gamma/__init__.py": "", "purelib/names/gamma.py": ""})
+        self.delta = tree(
+            "delta",
+            "1.0",
+            {
+                "purelib/delta/__init__.py": "version = 1\n",
+                "purelib/delta/sub/table": "1",
+                "purelib/single.py": "",
+                "data/share/alpha/delta": "1",
+                "scripts/delta-tool": "#!python\n",
+            },
+        )
+        self.epsilon = tree("epsilon", "1.0", {"purelib/epsilon/run": ""}, executable={"purelib/epsilon/run"})
         self.scheme = self.target.scheme
         os.makedirs(self.target.prefix)
         carry_out(self.target, Change(self.alpha, True, "", None), Change(self.beta, False, "", None), mode="copy")
@@ -94,7 +115,10 @@ class Upgrade:
             Change(self.newer, True, "", find_in(self.target, self.alpha)),
             Change(self.older, False, "", find_in(self.target, self.beta)),
             Change(self.gamma, False, "{}", None),
+            Change(self.delta, True, "", None),
+            Change(self.epsilon, False, "", None),
         ]
+        self.whole = find_whole(self.changes, self.target, self.target.prefix)
         self.run()
         self.after = snapshot(self.target.prefix)
         self.reset()
@@ -103,8 +127,9 @@ class Upgrade:
         carry_out(self.target, *self.changes, **options)
 
     def reset(self):
-        shutil.rmtree(self.target.prefix)
-        shutil.copytree(self._kept, self.target.prefix, symlinks=True)
+        if snapshot(self.target.prefix) != self.before:
+            shutil.rmtree(self.target.prefix)
+            shutil.copytree(self._kept, self.target.prefix, symlinks=True)
 
     def check(self, *allowed):
         found = snapshot(self.target.prefix)
@@ -126,48 +151,85 @@ def prepared():
 
 @pytest.fixture
 def upgrade(prepared):
+    """Whatever is done to the environment, the trees that its files are linked from stay as they are."""
     yield prepared
     prepared.reset()
+    damage = [find_damage(change.tree) for change in prepared.changes]
+    for change in prepared.changes if any(damage) else ():
+        for file in expand(change.tree).files:
+            root = change.tree.byte_code if file.kind.endswith("bytecode") else change.tree.path
+            os.chmod(os.path.join(root, file.scheme, file.path), file.mode)
+    assert not any(damage), damage
 
 
-CHANGING = {"os.rename", "os.link", "os.mkdir", "os.rmdir", "os.remove", "os.chmod", "os.utime", "os.symlink"}
+#: Times are set at the end of what makes a file, and nothing here depends on them.
+CHANGING = {"os.rename", "os.link", "os.mkdir", "os.rmdir", "os.remove", "os.chmod", "os.symlink"}
+
+
+def make_hook(at, tell):
+    """Give an audit hook that calls what ``at`` maps to before the operation on files with the number ``at``.
+
+    :param tell: called before the last of these.
+    """
+    count = 0
+    left = dict(at)
+
+    def hook(event, arguments):
+        nonlocal count
+        if event not in CHANGING:
+            flags = arguments[2] if event == "open" else 0
+            if not isinstance(flags, int) or not flags & (os.O_WRONLY | os.O_RDWR):
+                return
+        count += 1
+        if count in left:
+            step = left.pop(count)
+            if not left:
+                tell()
+            step()
+
+    return hook
 
 
 def run_in_fork(action, at):
-    """Run ``action`` in a fork; before the operation on files with the number ``at``, call what ``at`` maps to.
-
-    :returns: the status as :func:`os.waitpid` gives it, and whether all numbers came.
-    """
+    """Run ``action`` in a fork with a hook; tell whether all numbers came."""
     reading, writing = os.pipe()
     process = os.fork()
     if process == 0:
-        count = 0
-        left = dict(at)
-
-        def hook(event, arguments):
-            nonlocal count
-            if event not in CHANGING:
-                flags = arguments[2] if event == "open" else 0
-                if not isinstance(flags, int) or not flags & (os.O_WRONLY | os.O_RDWR):
-                    return
-            count += 1
-            if count in left:
-                step = left.pop(count)
-                if not left:
-                    os.write(writing, b"x")
-                step()
-
         try:
-            sys.addaudithook(hook)
+            sys.addaudithook(make_hook(at, lambda: os.write(writing, b"x")))
             action()
         except BaseException:
             os._exit(1)
         os._exit(0)
     os.close(writing)
-    _, status = os.waitpid(process, 0)
+    os.waitpid(process, 0)
     came = os.read(reading, 1) == b"x"
     os.close(reading)
-    return status, came
+    return came
+
+
+hooks = []
+
+
+@functools.cache
+def listen():
+    """No hook can be taken away again, so there is one for all."""
+    sys.addaudithook(lambda event, arguments: hooks[-1](event, arguments) if hooks else None)
+
+
+def run_here(action, at):
+    """Do the same in this process, which is quicker, if what comes is an exception."""
+    listen()
+    came = []
+    hooks.append(make_hook(at, lambda: came.append(True)))
+    try:
+        action()
+    except BaseException:
+        if not came:
+            raise
+    finally:
+        hooks.pop()
+    return bool(came)
 
 
 def die():
@@ -176,38 +238,80 @@ def die():
 
 def every_moment(action, step, stride=1):
     """Give the number of each operation of ``action`` after ``step`` was called in place of it, until there is none."""
+    run = run_in_fork if step is die else run_here
     for number in range(1, 1000, stride):
-        _, came = run_in_fork(action, {number: step})
+        came = run(action, {number: step})
         yield number
         if not came:
             return
     raise AssertionError("there are no so many operations")
 
 
+def test_some_of_the_changes_come_as_a_whole(upgrade):
+    """So all that follows is about these as well; one of them replaces something."""
+    assert upgrade.whole == [False, True, False, True, True]
+    assert upgrade.changes[1].replaces is not None
+
+
+def state_of(upgrade):
+    """Tell how far a transaction has come: what its directory holds, and which of the whole entries are in place."""
+    root = os.path.join(upgrade.target.prefix, LEFT_BEHIND)
+    held = {name for name in ("new", "journal", "committed") if os.path.exists(os.path.join(root, name))}
+    names = ("delta", "epsilon", "beta-2.5.1.dist-info", "delta-1.0.dist-info", "epsilon-1.0.dist-info")
+    placed = sum(os.path.exists(os.path.join(upgrade.scheme.purelib, name)) for name in names)
+    return frozenset(held), placed
+
+
 @needs_fork
 def test_whenever_it_is_killed_repair_gives_one_of_the_two_states(upgrade):
+    seen = set()
     for moments in every_moment(lambda: upgrade.run(mode="copy"), die):  # noqa: B007
+        seen.add(state_of(upgrade))
         repair(upgrade.target.prefix)
         upgrade.check(upgrade.before, upgrade.after)
         assert not repair(upgrade.target.prefix)
         upgrade.reset()
-    assert moments > 60
+    assert moments > 100
+    staged, written, committed = frozenset({"new"}), frozenset({"new", "journal"}), frozenset({"new", "committed"})
+    assert {(staged, 0), *((written, placed) for placed in range(6)), (committed, 5), (frozenset(), 5)} <= seen
+
+
+def run_until(upgrade, placed):
+    """Have a run killed when so many whole entries are in place."""
+    rename = os.rename
+
+    def rename_and_die(source, target):
+        rename(source, target)
+        if state_of(upgrade)[1] == placed:
+            die()
+
+    def run():
+        os.rename = rename_and_die
+        upgrade.run()
+
+    run_in_fork(run, {})
+    assert state_of(upgrade) == ({"new", "journal"}, placed)
 
 
 @needs_fork
-def test_repair_may_be_killed_too(upgrade):
+@pytest.mark.parametrize(("moment", "stride"), [(12, 1), (30, 1), (60, 1), ("first entry", 4), ("last entry", 1)])
+def test_repair_may_be_killed_too(upgrade, moment, stride):
     def repair_it():
         repair(upgrade.target.prefix)
 
-    for moment in (12, 30, 60):
-        interrupted = os.path.join(os.path.dirname(upgrade.target.prefix), "interrupted")
+    if isinstance(moment, int):
         run_in_fork(upgrade.run, {moment: die})
-        shutil.copytree(upgrade.target.prefix, interrupted, symlinks=True)
-        for _ in every_moment(repair_it, die):
+    else:
+        run_until(upgrade, 1 if moment == "first entry" else 5)
+    interrupted = os.path.join(os.path.dirname(upgrade.target.prefix), "interrupted")
+    shutil.copytree(upgrade.target.prefix, interrupted, symlinks=True)
+    try:
+        for _ in every_moment(repair_it, die, stride):
             repair(upgrade.target.prefix)
             upgrade.check(upgrade.before)
             shutil.rmtree(upgrade.target.prefix)
             shutil.copytree(interrupted, upgrade.target.prefix, symlinks=True)
+    finally:
         shutil.rmtree(interrupted)
 
 
@@ -219,11 +323,11 @@ def fill_disk():
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@needs_fork
 @pytest.mark.parametrize(("step", "stride"), [(interrupt, 1), (fill_disk, 3)], ids=["interrupt", "full disk"])
 def test_whenever_an_exception_comes_nothing_is_left(upgrade, step, stride):
     for _ in every_moment(upgrade.run, step, stride):
-        if os.path.exists(os.path.join(upgrade.target.prefix, LEFT_BEHIND, "committed")):
+        left = os.path.join(upgrade.target.prefix, LEFT_BEHIND)
+        if os.path.exists(os.path.join(left, "committed")) or (os.path.exists(left) and not os.listdir(left)):
             repair(upgrade.target.prefix)  # all was done, and something could not be tidied up
         upgrade.check(upgrade.before, upgrade.after)
         upgrade.reset()
@@ -238,7 +342,7 @@ def test_signals_do_not_stop_the_undoing(upgrade):
         signal.signal(signal.SIGINT, signal.default_int_handler)
         upgrade.run()
 
-    for number in range(5, 60, 6):
+    for number in range(5, 140, 9):  # from among those before the commit
         run_in_fork(run, {number: press, number + 4: press, number + 9: press})
         upgrade.check(upgrade.before)
         upgrade.reset()
@@ -250,6 +354,8 @@ def test_upgrade_and_downgrade_leave_the_new_versions_only(upgrade):
     assert sorted(name for name in os.listdir(site) if name.endswith("dist-info")) == [
         "alpha-2.0.0.dist-info",
         "beta-2.5.1.dist-info",
+        "delta-1.0.dist-info",
+        "epsilon-1.0.dist-info",
         "gamma-1.0.dist-info",
     ]
     assert os.path.isdir(os.path.join(site, "alpha", "was_file"))
@@ -264,7 +370,7 @@ def test_upgrade_and_downgrade_leave_the_new_versions_only(upgrade):
 
 def test_record_names_what_is_there(upgrade):
     upgrade.run()
-    for tree in (upgrade.newer, upgrade.older, upgrade.gamma):
+    for tree in (upgrade.newer, upgrade.older, upgrade.gamma, upgrade.delta, upgrade.epsilon):
         installed = find_in(upgrade.target, tree)
         with open(os.path.join(installed.metadata, "RECORD"), encoding="utf-8") as stream:
             for line in stream:
@@ -306,6 +412,163 @@ def test_a_full_disk_leaves_the_environment_as_it_was(upgrade, monkeypatch):
     with pytest.raises(LinkError, match="No space left"):
         upgrade.run(mode="copy")
     upgrade.check(upgrade.before)
+
+
+# Entries that come as a whole
+
+
+@needs_fork
+@pytest.mark.parametrize(
+    ("which", "number"),
+    [(which, number) for which, stride in (("parent", 4), ("child", 4), ("any", 2)) for number in range(1, 60, stride)],
+)
+@pytest.mark.parametrize("step", [die, fill_disk, interrupt], ids=["killed", "full disk", "interrupt"])
+def test_whenever_one_of_several_processes_ends_early_nothing_is_left(upgrade, monkeypatch, which, number, step):
+    """A process that goes on alone has the lock until it ends, and who comes next waits for it."""
+    prefix = upgrade.target.prefix
+    monkeypatch.setattr(staging, "_WORTHWHILE", 1)
+    seen = set()
+
+    def run():
+        parent = os.getpid()
+        fork = os.fork
+
+        def fork_and_tell():
+            seen.add("forked")
+            return fork()
+
+        def step_if_it_is_the_one():
+            if which == "any" or (os.getpid() == parent) == (which == "parent"):
+                step()
+
+        at.append(step_if_it_is_the_one)
+        os.fork = fork_and_tell
+        with lock_prefix(prefix, lambda: None):
+            upgrade.run(jobs=2)
+        assert seen == {"forked"}
+
+    at = []
+    run_in_fork(run, {number: lambda: at[-1]()})
+    with lock_prefix(prefix, lambda: None):
+        repair(prefix)
+    upgrade.check(upgrade.before, upgrade.after)
+
+
+def test_an_edited_file_is_noticed_while_nothing_has_changed(upgrade):
+    """Whether it comes as a whole, beside that or one by one; replaced distributions stay."""
+    places = [
+        (upgrade.newer, "purelib/alpha/settings.ini"),
+        (upgrade.delta, "data/share/alpha/delta"),
+        (upgrade.delta, "purelib/delta/sub/table"),
+        (upgrade.delta, f"purelib/delta/__pycache__/__init__.{TAG}.pyc"),
+        (upgrade.delta, f"purelib/__pycache__/single.{TAG}.pyc"),
+        (upgrade.epsilon, "purelib/epsilon/run"),
+    ]
+    for tree, path in places:
+        place = os.path.join(tree.byte_code if path.endswith(".pyc") else tree.path, path)
+        os.utime(place)
+        told = []
+        with pytest.raises(Edited, match=re.escape(path.partition("/")[2])):
+            upgrade.run(check=True, on_replace=told.append)
+        upgrade.check(upgrade.before)
+        assert told == []
+        os.utime(place, (tree.mtime, tree.mtime))
+    upgrade.run(check=True)
+    upgrade.check(upgrade.after)
+
+
+@pytest.mark.parametrize("name", ["delta/foreign", "delta-1.0.dist-info/foreign", "epsilon"])
+def test_what_comes_in_between_is_not_replaced(upgrade, name):
+    """By the hand of someone who knows no lock."""
+    path = os.path.join(upgrade.scheme.purelib, name)
+    with pytest.raises(LinkError, match=re.escape(name.partition("/")[0])):
+        upgrade.run(on_start=lambda: touch(path))
+    with open(path, encoding="utf-8") as stream:
+        assert stream.read() == "foreign"
+    os.unlink(path)
+    if "/" in name:
+        os.rmdir(os.path.dirname(path))
+    upgrade.check(upgrade.before)
+
+
+def test_an_entry_that_cannot_be_put_back_is_kept_for_the_next_run(upgrade, monkeypatch):
+    rename = os.rename
+
+    def refuse(source, target):
+        if source.endswith("dist-info") and LEFT_BEHIND in target:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), source)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    steps = decide(upgrade.changes, upgrade.target, byte_code=True, template=TEMPLATE, umask=0o022, whole=upgrade.whole)
+    with pytest.raises(LinkError, match="Cannot undo"), pending(steps, upgrade.target.prefix, Linker()):
+        interrupt()
+    monkeypatch.undo()
+    assert state_of(upgrade) == ({"new", "journal"}, 3)
+    assert repair(upgrade.target.prefix)
+    upgrade.check(upgrade.before)
+
+
+@pytest.mark.parametrize("name", ["METADATA", "run", "sub"])
+def test_what_is_hard_to_remove_is_not_changed_in_the_store(upgrade, monkeypatch, name):
+    """It is one file with the one that is linked, and in other environments as well."""
+    failed = []
+
+    def fail_once(function):
+        def call(path, *arguments, **options):
+            if os.path.basename(path) == name and not failed:
+                failed.append(path)
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+            return function(path, *arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(journal.Journal, "write", lambda *_: interrupt())
+    monkeypatch.setattr(os, "unlink", fail_once(os.unlink))
+    monkeypatch.setattr(os, "rmdir", fail_once(os.rmdir))
+    with pytest.raises(KeyboardInterrupt):
+        upgrade.run(mode="hardlink")
+    monkeypatch.undo()
+    assert failed
+    upgrade.check(upgrade.before)
+
+
+def test_an_environment_that_is_not_there_yet_is_gone_again(upgrade):
+    """All of its distributions come as a whole."""
+    base = os.path.join(os.path.dirname(upgrade.target.prefix), "other")
+    target = make_target(os.path.join(base, "env"))
+    changes = [Change(change.tree, True, "", None) for change in upgrade.changes]
+    assert find_whole(changes, target, target.place) == [True, True, True, True, True]
+    for step in (interrupt, fill_disk):
+        for _ in every_moment(lambda: carry_out(target, *changes), step, 3):
+            if os.path.exists(os.path.join(target.scheme.purelib, "gamma-1.0.dist-info")):
+                repair(target.prefix)
+                assert LEFT_BEHIND not in os.listdir(target.prefix)
+                shutil.rmtree(base)
+            assert not os.path.exists(base)
+
+
+def test_byte_code_is_linked_as_its_owner_allows(upgrade, monkeypatch):
+    """Not only that of whole distributions: a hard link to another user's file would leave it at their mercy."""
+    other = os.geteuid() + 1 if hasattr(os, "geteuid") else 1
+    stat_of = os.stat
+
+    def pretend(path, *arguments, **options):
+        status = stat_of(path, *arguments, **options)
+        if not str(path).endswith("-byte-code"):
+            return status
+        return os.stat_result((*status[:4], other, *status[5:]), {"st_atime_ns": 0, "st_mtime_ns": 0})
+
+    monkeypatch.setattr(os, "stat", pretend)
+    upgrade.run(mode="hardlink")
+    monkeypatch.undo()
+    for tree, name in ((upgrade.newer, "alpha/{}__init__.{}"), (upgrade.older, "{}beta.{}")):
+        own, compiled = name.format("", "py"), name.format("__pycache__/", f"{TAG}.pyc")
+        assert os.path.samefile(f"{tree.path}/purelib/{own}", os.path.join(upgrade.scheme.purelib, own))
+        assert not os.path.samefile(f"{tree.byte_code}/purelib/{compiled}", f"{upgrade.scheme.purelib}/{compiled}")
+
+
+# File systems and failures
 
 
 @pytest.mark.parametrize("at_undo", [False, True])
@@ -350,6 +613,26 @@ def test_two_transactions_do_not_mix(upgrade):
     with pytest.raises(FileExistsError):
         upgrade.run()
     assert not repair(upgrade.target.prefix)
+    upgrade.check(upgrade.before)
+
+
+@needs_fork
+def test_a_journal_without_entries_can_be_undone_too(upgrade):
+    """As versions wrote it that knew of none."""
+    steps = decide(upgrade.changes, upgrade.target, byte_code=True, template=TEMPLATE, umask=0o022)
+    assert steps.wholes == []
+
+    def run():
+        with pending(steps, upgrade.target.prefix, Linker()):
+            die()
+
+    run_in_fork(run, {})
+    path = os.path.join(upgrade.target.prefix, LEFT_BEHIND, "journal")
+    with open(path, encoding="ascii") as stream:
+        contents = json.load(stream)
+    assert contents.pop("entries") == []
+    touch(path, json.dumps(contents))
+    assert repair(upgrade.target.prefix)
     upgrade.check(upgrade.before)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import types
+from contextlib import nullcontext
 from urllib.parse import unquote, urlsplit
 from urllib.request import pathname2url, url2pathname
 
@@ -106,6 +107,9 @@ class World:
 
     def recall(self, name):
         return None
+
+    def unpacking(self, work, allowed):
+        return nullcontext()
 
     # What stands in for pip
 

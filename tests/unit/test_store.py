@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pip_accel import _store as store_module
 from pip_accel._archives import Contents, Entry, record_digest, write_bdist
 from pip_accel._environment import find_target
 from pip_accel._store import Store
+from pip_accel._trees import expand
 from pip_accel._values import Archive, Launcher, TreeFile
 from pip_accel.exceptions import UnsafeArchive, Unsupported
 from tests.lib.archives import make_wheel
@@ -57,7 +59,38 @@ def make_store(root, target, **changes):
 
 
 def located(tree, file):
-    return os.path.join(tree.path, file.scheme, *file.path.split("/"))
+    root = tree.byte_code if file.kind.endswith("bytecode") else tree.path
+    return os.path.join(root, file.scheme, *file.path.split("/"))
+
+
+def files_of(tree):
+    return expand(tree).files
+
+
+def byte_code_of(tree):
+    """Contents by path."""
+    found = {}
+    for file in files_of(tree):
+        if file.kind.endswith("bytecode"):
+            with open(located(tree, file), "rb") as stream:
+                found[file.path] = stream.read()
+    return found
+
+
+def status_of(tree):
+    """What would show that a file was made anew, by path, but for its access time and its number of links."""
+    found = {file.path: os.stat(located(tree, file)) for file in files_of(tree)}
+    return {path: (each.st_ino, each.st_mode, each.st_size, each.st_mtime_ns) for path, each in found.items()}
+
+
+def damage_manifest(location, content):
+    with open(os.path.join(location, "manifest.json"), "w", encoding="utf-8") as stream:
+        stream.write(content)
+
+
+def trees_below(directory):
+    """The trees there are."""
+    return sorted(str(path.parent) for path in directory.rglob("manifest.json"))
 
 
 def test_what_was_added_is_found(tmp_path, target, wheel):
@@ -74,7 +107,7 @@ def test_what_was_added_is_found(tmp_path, target, wheel):
 def test_the_manifest_says_what_lies_there(tmp_path, target, wheel):
     (tree,) = make_store(tmp_path / "store", target).add([wheel])
     tag = target.cache_tag
-    assert {(file.scheme, file.path): file.kind for file in tree.files} == {
+    assert {(file.scheme, file.path): file.kind for file in files_of(tree)} == {
         ("purelib", "alpha/__init__.py"): "file",
         ("purelib", f"alpha/__pycache__/__init__.{tag}.pyc"): "bytecode",
         ("purelib", "alpha/broken.py"): "file",
@@ -87,13 +120,18 @@ def test_the_manifest_says_what_lies_there(tmp_path, target, wheel):
         ("scripts", f"__pycache__/tool.{tag}.pyc"): "script-bytecode",
         ("scripts", "plain"): "file",
     }
-    for file in tree.files:
+    for file in files_of(tree):
         status = os.stat(located(tree, file))
         assert (file.size, file.mode) == (status.st_size, stat.S_IMODE(status.st_mode))
         assert status.st_mtime == tree.mtime
         with open(located(tree, file), "rb") as stream:
             digest = record_digest(stream.read())
         assert file.digest == ("" if file.kind.endswith("bytecode") else digest)
+    lying = {str(path) for path in (tmp_path / "store").rglob("*") if path.is_file()}
+    manifests = {os.path.join(root, "manifest.json") for root in (tree.path, tree.byte_code)}
+    assert lying == {located(tree, file) for file in files_of(tree)} | manifests
+    assert {file.path for file in tree.files} == {"tool.py", f"__pycache__/tool.{tag}.pyc", "plain"}  # the odd ones
+    assert tree.names == ("alpha", "alpha-1.0.dist-info")
 
 
 def test_what_a_wheel_says_of_its_files_is_kept(tmp_path, target):
@@ -118,7 +156,7 @@ def test_what_an_archive_says_of_sizes_is_kept(tmp_path, target):
         given = Contents("alpha", "1.0", "purelib", "alpha-1.0.dist-info", (), [entry])
         write_bdist(given, stream, key={}, key_digest="", revision=8, version="3.12")
     (tree,) = make_store(tmp_path / "store", target).add([as_archive(path)])
-    assert tree.files == (TreeFile("purelib", "alpha.txt", 0o644, 4, "md5=x", "file", "007"),)
+    assert files_of(tree) == (TreeFile("purelib", "alpha.txt", 0o644, 4, "md5=x", "file", "007"),)
 
 
 def test_byte_code_that_a_wheel_brings_is_made_anew_where_that_is_possible(tmp_path, target):
@@ -127,7 +165,7 @@ def test_byte_code_that_a_wheel_brings_is_made_anew_where_that_is_possible(tmp_p
     path = make_wheel(str(tmp_path), "alpha", "1.0", files={"good.py": "x = 1\n", "bad.py": "x = (\n", **own})
     (tree,) = make_store(tmp_path / "store", target).add([as_archive(path)])
     found = {}
-    for file in tree.files:
+    for file in files_of(tree):
         with open(located(tree, file), "rb") as stream:
             if file.path.endswith(".pyc"):
                 found[file.path] = (file.kind, file.digest, file.recorded_size, stream.read() == b"own")
@@ -173,7 +211,7 @@ def test_times_are_whole_even_seconds_of_the_past_that_differ_between_archives(t
 )
 def test_modes_follow_the_umask_as_those_of_pip_do(tmp_path, target, wheel, umask, plain, executable):
     (tree,) = make_store(tmp_path / "store", target, umask=umask).add([wheel])
-    modes = {file.path: stat.S_IMODE(os.stat(located(tree, file)).st_mode) for file in tree.files}
+    modes = {file.path: stat.S_IMODE(os.stat(located(tree, file)).st_mode) for file in files_of(tree)}
     assert modes["alpha/__init__.py"] == modes["alpha/data.bin"] == plain
     assert modes[f"alpha/__pycache__/__init__.{target.cache_tag}.pyc"] == plain
     assert modes["alpha/run"] == modes["plain"] == executable
@@ -190,7 +228,9 @@ def test_trees_for_another_umask_or_byte_code_are_other_trees(tmp_path, target, 
 
 def test_byte_code_is_what_the_interpreter_loads(tmp_path, target, wheel):
     (tree,) = make_store(tmp_path / "store", target).add([wheel])
-    library = os.path.join(tree.path, "purelib")
+    library = str(tmp_path / "library")
+    for root in (tree.path, tree.byte_code):
+        shutil.copytree(os.path.join(root, "purelib"), library, dirs_exist_ok=True)
     compiled = importlib.util.cache_from_source(os.path.join(library, "alpha", "__init__.py"))
     before = os.stat(compiled).st_mtime_ns
     done = subprocess.run(
@@ -206,32 +246,21 @@ def test_byte_code_is_what_the_interpreter_loads(tmp_path, target, wheel):
 
 def test_byte_code_has_no_path_of_the_store(tmp_path, target, wheel):
     (tree,) = make_store(tmp_path / "store", target).add([wheel])
-    for file in tree.files:
-        if file.kind.endswith("bytecode"):
-            with open(located(tree, file), "rb") as stream:
-                assert str(tmp_path).encode() not in stream.read()
+    assert len(byte_code_of(tree)) == 2
+    for content in byte_code_of(tree).values():
+        assert str(tmp_path).encode() not in content
 
 
 def test_byte_code_is_the_same_wherever_it_is_made(tmp_path, target, wheel):
-    def byte_code(name):
-        (tree,) = make_store(tmp_path / name, target).add([wheel])
-        found = {}
-        for file in tree.files:
-            if file.kind.endswith("bytecode"):
-                with open(located(tree, file), "rb") as stream:
-                    found[file.path] = stream.read()
-        return found
-
-    assert byte_code("one") == byte_code("two") != {}
+    one, two = (make_store(tmp_path / name, target).add([wheel])[0] for name in ("one", "two"))
+    assert byte_code_of(one) == byte_code_of(two) != {}
 
 
 def test_byte_code_is_checked_by_hash_under_source_date_epoch(tmp_path, target, wheel, monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1500000000")
     (tree,) = make_store(tmp_path / "store", target, by_hash=True).add([wheel])
-    (file,) = (file for file in tree.files if file.kind == "bytecode")
-    with open(located(tree, file), "rb") as stream:
-        flags = int.from_bytes(stream.read(8)[4:], "little")
-    assert flags == 0b11  # PEP 552: by hash, and checked
+    compiled = byte_code_of(tree)[f"alpha/__pycache__/__init__.{target.cache_tag}.pyc"]
+    assert int.from_bytes(compiled[4:8], "little") == 0b11  # PEP 552: by hash, and checked
 
 
 def test_nothing_to_compile_starts_no_interpreter(tmp_path, target):
@@ -251,7 +280,7 @@ def test_a_binary_distribution_archive_is_unpacked_too(tmp_path, target):
         write_bdist(given, stream, key={}, key_digest="", revision=8, version="3.12")
     (tree,) = make_store(tmp_path / "store", target).add([as_archive(path)])
     assert tree.lib == "platlib"
-    assert {(file.scheme, file.path) for file in tree.files if file.kind == "file"} == {
+    assert {(file.scheme, file.path) for file in files_of(tree) if file.kind == "file"} == {
         (entry.scheme, entry.path) for entry in entries
     }
 
@@ -259,22 +288,94 @@ def test_a_binary_distribution_archive_is_unpacked_too(tmp_path, target):
 def test_finding_a_tree_counts_as_use_and_changes_none_of_its_files(tmp_path, target, wheel):
     store = make_store(tmp_path / "store", target)
     (tree,) = store.add([wheel])
-    manifest = os.path.join(tree.path, "manifest.json")
-    os.utime(manifest, (1, 1))
-    before = {file: os.stat(located(tree, file)) for file in tree.files}
+    manifests = [os.path.join(each, "manifest.json") for each in (tree.path, tree.byte_code)]
+    for manifest in manifests:
+        os.utime(manifest, (1, 1))
+    before = status_of(tree)
     store.find(wheel.sha256)
-    assert os.stat(manifest).st_mtime > 1
-    assert {file: os.stat(located(tree, file))[:9] for file in tree.files} == {k: v[:9] for k, v in before.items()}
+    assert all(os.stat(manifest).st_mtime > 1 for manifest in manifests)
+    assert status_of(tree) == before
+
+
+def test_versions_of_python_share_a_tree(tmp_path, target, wheel):
+    """All but the byte code, which has names of its own, and takes the times of the tree that is there."""
+    (first,) = make_store(tmp_path, target).add([wheel])
+    before = status_of(first)
+    other = target._replace(cache_tag="cpython-399")
+    (second,) = make_store(tmp_path, other).add([wheel])
+    assert second.path == first.path
+    assert second.byte_code != first.byte_code
+    assert {file.path for file in files_of(second)} == {
+        file.path.replace(target.cache_tag, "cpython-399") for file in files_of(first)
+    }
+    assert {os.stat(located(second, file)).st_mtime for file in files_of(second)} == {first.mtime}
+    assert make_store(tmp_path, target).find(wheel.sha256) == first
+    assert status_of(first) == before
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "1", "null", "{}", '{"name": "alpha", "launchers": 1}', '"name"'], ids=repr
+    "damage",
+    [
+        shutil.rmtree,
+        lambda path: damage_manifest(path, "{"),
+        lambda path: damage_manifest(path, '{"files": [], "bundle": {"groups": [], "directories": 1}}'),
+    ],
+    ids=["gone", "damaged", "of other types"],
+)
+def test_byte_code_that_is_lost_is_made_anew_and_nothing_else(tmp_path, target, wheel, damage):
+    store = make_store(tmp_path, target)
+    (tree,) = store.add([wheel])
+    before = status_of(tree)
+    damage(tree.byte_code)
+    assert store.find(wheel.sha256) is None
+    assert not os.path.exists(tree.byte_code)
+    assert store.has(wheel.sha256)
+    assert store.add([wheel]) == [tree]
+    after = status_of(tree)
+    own = {file.path for file in files_of(tree) if not file.kind.endswith("bytecode")}
+    assert {path: after[path] for path in own} == {path: before[path] for path in own}
+
+
+def test_the_tree_is_unpacked_anew_for_byte_code_that_is_there(tmp_path, target, wheel):
+    store = make_store(tmp_path, target)
+    (tree,) = store.add([wheel])
+    before = byte_code_of(tree), os.stat(tree.byte_code).st_ino
+    shutil.rmtree(tree.path)
+    assert store.find(wheel.sha256) is None
+    assert store.add([wheel]) == [tree]
+    assert (byte_code_of(tree), os.stat(tree.byte_code).st_ino) == before
+    assert {os.stat(located(tree, file)).st_mtime for file in files_of(tree)} == {tree.mtime}
+
+
+@pytest.mark.parametrize("path", ["alpha/data.bin", "alpha/__pycache__/__init__.{}.pyc", "__pycache__/tool.{}.pyc"])
+def test_an_edited_tree_goes_with_its_byte_code_and_is_noted(tmp_path, target, wheel, path):
+    store = make_store(tmp_path, target)
+    (tree,) = store.add([wheel])
+    path = path.format(target.cache_tag)
+    [edited] = [located(tree, file) for file in files_of(tree) if file.path == path]
+    assert store.find_sound(wheel.sha256) == tree
+    os.utime(edited)
+    assert store.find_sound(wheel.sha256) == tree  # looked at once
+    again = make_store(tmp_path, target)
+    assert again.find_sound(wheel.sha256) is None
+    assert again.edited == [("alpha 1.0", path)]
+    assert trees_below(tmp_path) == []
+    assert again.add([wheel]) == [tree]
+    assert again.find_sound(wheel.sha256) == tree
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "{", "[]", "1", "null", "{}", '{"name": "alpha", "launchers": 1}', '"name"'),
+        '{"lib": "purelib", "records": 1, "bundle": {"groups": [], "directories": ""}}',
+    ],
+    ids=repr,
 )
 def test_a_tree_with_a_damaged_manifest_is_not_there(tmp_path, target, wheel, content):
     store = make_store(tmp_path / "store", target)
     (tree,) = store.add([wheel])
-    with open(os.path.join(tree.path, "manifest.json"), "w", encoding="utf-8") as stream:
-        stream.write(content)
+    damage_manifest(tree.path, content)
     assert store.find(wheel.sha256) is None
     assert not os.path.exists(tree.path)
     assert store.add([wheel]) == [tree]
@@ -286,6 +387,7 @@ def test_what_was_discarded_is_not_there(tmp_path, target, wheel):
     (tree,) = store.add([wheel])
     store.discard(wheel.sha256)
     assert store.find(wheel.sha256) is None
+    assert not store.has(wheel.sha256)
     assert os.listdir(os.path.dirname(tree.path)) == []
 
 
@@ -329,7 +431,9 @@ def test_two_that_add_the_same_end_with_one_tree(tmp_path, target, wheel):
             thread.join()
     assert len(found) == 2
     assert found[0] == found[1]
-    assert os.listdir(os.path.dirname(found[0][0].path)) == [os.path.basename(found[0][0].path)]
+    (tree,) = found[0]
+    assert trees_below(tmp_path) == [tree.path, tree.byte_code]
+    assert sorted(os.listdir(os.path.dirname(tree.path))) == list(map(os.path.basename, (tree.path, tree.byte_code)))
 
 
 def test_an_interpreter_that_cannot_be_started_leaves_nothing(tmp_path, target, wheel):

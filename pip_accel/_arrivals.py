@@ -1,0 +1,124 @@
+"""Wheels that pip has fetched are unpacked into the store while it goes on fetching others.
+
+pip works on one core, and most of the time of a first run is that of unpacking and compiling. What is unpacked is
+named by its digest, so nothing depends on what pip then makes of it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import threading
+import zipfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+from pip_accel import _fs
+from pip_accel._process import Workers
+from pip_accel._values import Archive
+from pip_accel.exceptions import PipAcceleratorError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pip_accel._store import Store
+
+__all__ = ["unpacking"]
+
+_PERIOD = 0.2  # seconds between two looks
+_PORTION = 3 << 20  # bytes of wheels that are unpacked at once: when pip has ended, nobody wants to wait for many
+#: pip's line about a wheel that lies on this machine.
+_LOCAL = re.compile(r"^\S+ +Processing (\S+\.whl)(?: \(from .*)?$", re.MULTILINE)
+
+
+@contextmanager
+def unpacking(
+    store: Store, place: str, work: str, directory: str, *, allowed: Collection[str] | None, jobs: int
+) -> Iterator[None]:
+    """Unpack wheels as they come, for the time of a block in which pip fetches them.
+
+    :param place: directory of pip's temporary files.
+    :param work: directory of its logs.
+    :param directory: for copies, empty.
+    :param allowed: SHA-256 digests, hex, of what may be unpacked; ``None``: everything.
+    :param jobs: processes that compile.
+    """
+    arrivals = _Arrivals(store, place, work, directory, allowed, jobs)
+    with Workers(1) as workers:
+        workers.submit(_Arrivals.watch, arrivals)
+        try:
+            yield
+        finally:
+            arrivals.ended.set()
+
+
+class _Arrivals:
+    def __init__(
+        self, store: Store, place: str, work: str, directory: str, allowed: Collection[str] | None, jobs: int
+    ) -> None:
+        self._store = store
+        self._place = place
+        self._work = work
+        self._directory = directory
+        self._allowed = allowed
+        self._jobs = jobs
+        self._seen: set[str] = set()
+        self.ended = threading.Event()
+
+    def watch(self) -> None:
+        """Unpack until pip has ended; what then still comes is for others."""
+        while not self.ended.wait(_PERIOD):
+            try:
+                self._unpack(self._take_some())
+            except OSError:  # whoever needs the store will tell
+                return
+
+    def _take_some(self) -> list[Archive]:
+        taken: list[Archive] = []
+        size = 0
+        for path in self._find():
+            archive = self._take(path)
+            if archive is not None:
+                taken.append(archive)
+                size += os.path.getsize(archive.path)
+            if size > _PORTION or self.ended.is_set():
+                break
+        return taken
+
+    def _find(self) -> list[str]:
+        """Give the paths of wheels that were not there yet."""
+        found = []
+        for entry in os.scandir(self._place):
+            if entry.name.startswith("pip-unpack-"):
+                try:
+                    found += [each.path for each in os.scandir(entry.path) if each.name.endswith(".whl")]
+                except OSError:  # pip removes them when it ends
+                    continue
+        for name in os.listdir(self._work):
+            if name.startswith("log-"):
+                with open(os.path.join(self._work, name), encoding="utf-8", errors="replace") as stream:
+                    found += [os.path.abspath(path) for path in _LOCAL.findall(stream.read())]
+        return [path for path in found if path not in self._seen]
+
+    def _take(self, path: str) -> Archive | None:
+        """Give a copy of a wheel, if all of it is there and it has to be unpacked."""
+        try:
+            if not zipfile.is_zipfile(path):  # the end of the archive has not come yet
+                return None
+            self._seen.add(path)
+            copy = os.path.join(self._directory, os.path.basename(path))
+            shutil.copyfile(path, copy)
+        except OSError:
+            return None
+        sha256 = _fs.hash_file(copy)
+        if self._store.has(sha256) or (self._allowed is not None and sha256 not in self._allowed):
+            return None
+        return Archive(copy, os.path.basename(copy), sha256)
+
+    def _unpack(self, archives: list[Archive]) -> None:
+        try:
+            if archives:
+                self._store.add(archives, jobs=self._jobs)
+        except PipAcceleratorError:  # of one of them, which will be told if that is to be installed
+            for archive in archives if len(archives) > 1 else ():
+                self._unpack([archive])

@@ -1,0 +1,54 @@
+"""Places where pip looks for archives, as they are known from run to run: without secrets, and with what lies there."""
+
+from __future__ import annotations
+
+import os
+
+from pip_accel._digests import digest_of
+from pip_accel._text import url_to_path
+
+__all__ = ["describe_place", "is_there", "without_secrets"]
+
+
+def is_there(link: str) -> bool:
+    """Whether a place of ``--find-links`` is there, as far as that can be told from here."""
+    return _is_remote(link) or os.path.exists(_path_of(link))
+
+
+def describe_place(link: str) -> str:
+    """Give a place of ``--find-links``, with what lies there if it is a directory or a page of this machine."""
+    if _is_remote(link):
+        return without_secrets(link)
+    path = _path_of(link)
+    rows: list[list[str | int]] = []
+    for each in [os.path.join(path, name) for name in sorted(os.listdir(path))] if os.path.isdir(path) else [path]:
+        try:
+            status = os.stat(each)
+        except OSError:  # a link that leads nowhere
+            rows.append([each])
+        else:
+            rows.append([each, status.st_size, status.st_mtime_ns])
+    return f"{path} {digest_of(rows)}"
+
+
+def without_secrets(url: str) -> str:
+    """Give a URL without user, password, query and fragment."""
+    if "://" not in url:
+        return url
+    from urllib.parse import urlsplit, urlunsplit
+
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+
+
+def _is_remote(link: str) -> bool:
+    return "://" in link and not link.startswith("file:")
+
+
+def _path_of(link: str) -> str:
+    """Give the path of a place on this machine."""
+    if not link.startswith("file:"):
+        return link
+    from urllib.parse import urlsplit
+
+    return url_to_path(urlsplit(link).path)

@@ -1,0 +1,187 @@
+"""The manifest of a tree in the store: written when the tree is, and read by every installation of it.
+
+What has nothing to be decided about stands in it as a few long strings, which are read a hundred times faster than the
+same as a list of files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pip_accel._values import Bundle, Group, Launcher, Tree, TreeFile
+
+__all__ = ["expand", "read_byte_code", "read_manifest", "write_byte_code", "write_manifest"]
+
+#: Of ``*.dist-info``: an installation writes these itself.
+_WRITTEN = ("INSTALLER", "RECORD", "REQUESTED", "direct_url.json")
+
+
+def write_manifest(tree: Tree) -> str:
+    """Give the manifest of a tree without byte code; all of its files are in ``files``."""
+    bundled, others = _split(tree, tree.files)
+    value = {
+        "name": tree.name,
+        "version": tree.version,
+        "lib": tree.lib,
+        "dist-info": tree.dist_info,
+        "mtime": tree.mtime,
+        "launchers": tree.launchers,
+        "bytes": sum(file.size for file in tree.files),
+        "names": _names(bundled),
+        "bundle": _pack(bundled, ()),
+        "records": "\n".join(sorted(map(_row, bundled))),
+        "files": others,
+        "rows": tree.rows,
+        "python": any(file.path.endswith(".py") for file in tree.files),
+    }
+    return json.dumps(value, separators=(",", ":"))
+
+
+def read_manifest(text: str, path: str) -> tuple[Tree, bool]:
+    """Give a tree without byte code, and whether it has files that byte code could be made of.
+
+    :param path: of the directory of the tree.
+    :raises ValueError, KeyError, TypeError, AttributeError: the text is no manifest.
+    """
+    value = json.loads(text)
+    lib = value["lib"]
+    bundle = _unpack(value["bundle"], f"{path}/{lib}", _split_lines(value["records"]))
+    tree = Tree(
+        path,
+        value["name"],
+        value["version"],
+        lib,
+        value["dist-info"],
+        value["mtime"],
+        tuple(Launcher(*each) for each in value["launchers"]),
+        tuple(TreeFile(*each) for each in value["files"]),
+        tuple((path, digest, size) for path, digest, size in value["rows"]),
+        names=tuple(value["names"]),
+        bundles=(bundle,),
+    )
+    return tree, bool(value["python"])
+
+
+def write_byte_code(tree: Tree, files: Sequence[TreeFile]) -> str:
+    """Give the manifest of byte code that was made for a tree, all of whose own files are in ``tree.files``."""
+    own, _ = _split(tree, tree.files)
+    bundled, others = _split(tree, files)
+    value = {
+        "bytes": sum(file.size for file in files),
+        "names": _names(bundled),
+        "bundle": _pack(bundled, _directories(own)),
+        "files": others,
+    }
+    return json.dumps(value, separators=(",", ":"))
+
+
+def read_byte_code(text: str, path: str, tree: Tree) -> Tree:
+    """Give a tree with its byte code.
+
+    :param path: of the directory of the byte code.
+    :raises ValueError, KeyError, TypeError, AttributeError: the text is no such manifest.
+    """
+    value = json.loads(text)
+    files = [TreeFile(*each) for each in value["files"]]
+    bundle = _unpack(value["bundle"], f"{path}/{tree.lib}", None)
+    names = tuple(dict.fromkeys((*tree.names, *value["names"])))
+    tree = tree._replace(byte_code=path, names=names, bundles=(*tree.bundles, bundle))
+    replaced = {(file.scheme, file.path) for file in files if file.kind == "replaced-bytecode"}
+    if replaced:
+        tree = expand(tree)
+        tree = tree._replace(files=tuple(each for each in tree.files if (each.scheme, each.path) not in replaced))
+    return tree._replace(files=(*tree.files, *files))
+
+
+def expand(tree: Tree) -> Tree:
+    """Give a tree that has all its files in ``files``."""
+    if not tree.bundles:
+        return tree
+    found: list[TreeFile] = []
+    for bundle, kind in zip(tree.bundles, ("file", "bytecode"), strict=False):
+        found += _files(bundle, tree.lib, kind)
+    # Of two files with one name the later stays: what needs no decision comes first, and byte code is made last.
+    ordered = sorted([*found, *tree.files], key=lambda file: file.kind.endswith("bytecode"))
+    return tree._replace(files=tuple(ordered), names=(), bundles=())
+
+
+def _files(bundle: Bundle, lib: str, kind: str) -> Iterator[TreeFile]:
+    rows = dict(row.split("\0", 1) for row in bundle.rows)
+    for mode, paths, sizes in bundle.groups:
+        for path, size in zip(paths, sizes, strict=True):
+            digest, recorded = rows[path].split("\0")
+            usual = str(size) if digest else ""
+            yield TreeFile(lib, path, mode, size, digest, kind, None if recorded == usual else recorded)
+
+
+def _split(tree: Tree, files: Iterable[TreeFile]) -> tuple[list[TreeFile], list[TreeFile]]:
+    """Tell the files for a bundle from the others, which an installation has to decide about one by one."""
+    written = {f"{tree.dist_info}/{name}" for name in _WRITTEN}
+    bundled: list[TreeFile] = []
+    others: list[TreeFile] = []
+    for file in files:
+        usual = file.scheme == tree.lib and file.kind in ("file", "bytecode") and _is_plain(_row(file), file.path)
+        (bundled if usual and file.path not in written else others).append(file)
+    return bundled, others
+
+
+def _is_plain(row: str, path: str) -> bool:
+    """Whether a file goes where its path says, in a directory that may be its own, and RECORD needs no quotes."""
+    parts = path.split("/")
+    # Byte code of modules that lie in no package shares one directory.
+    shared = len(parts) == 1 or parts[0] == "__pycache__"
+    if os.name != "posix" or shared or not {"", ".", ".."}.isdisjoint(parts):
+        return False
+    return row.count("\0") == 2 and not any(each in row for each in '",\r\n')
+
+
+def _row(file: TreeFile) -> str:
+    recorded = file.recorded_size
+    if recorded is None:
+        recorded = str(file.size) if file.digest else ""
+    return f"{file.path}\0{file.digest}\0{recorded}"
+
+
+def _names(files: Iterable[TreeFile]) -> list[str]:
+    return sorted({file.path.partition("/")[0] for file in files})
+
+
+def _directories(files: Iterable[TreeFile]) -> set[str]:
+    found: set[str] = set()
+    for file in files:
+        directory = file.path.rpartition("/")[0]
+        while directory and directory not in found:
+            found.add(directory)
+            directory = directory.rpartition("/")[0]
+    return found
+
+
+def _pack(files: Sequence[TreeFile], there: Collection[str]) -> dict[str, Any]:
+    """Put files into the form that they have in a manifest.
+
+    :param there: directories that need not be made for them.
+    """
+    modes: dict[int, list[TreeFile]] = {}
+    for file in sorted(files, key=lambda file: file.path):
+        modes.setdefault(file.mode, []).append(file)
+    return {
+        "directories": "\n".join(sorted(_directories(files).difference(there))),
+        "groups": [
+            [mode, "\n".join(each.path for each in group), " ".join(str(each.size) for each in group)]
+            for mode, group in modes.items()
+        ],
+    }
+
+
+def _unpack(value: Mapping[str, Any], root: str, rows: list[str] | None) -> Bundle:
+    groups = [Group(mode, _split_lines(paths), list(map(int, sizes.split()))) for mode, paths, sizes in value["groups"]]
+    if rows is None:
+        rows = [f"{path}\0\0" for group in groups for path in group.paths]
+    return Bundle(root, _split_lines(value["directories"]), groups, rows)
+
+
+def _split_lines(text: str) -> list[str]:
+    return text.split("\n") if text else []
