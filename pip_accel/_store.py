@@ -11,7 +11,8 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from pip_accel import _fs
 from pip_accel._trees import expand, read_byte_code, read_manifest, write_byte_code, write_manifest
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Store"]
 
 _MANIFEST = "manifest.json"
-_PORTION = 2 << 20  #: bytes of archives that are unpacked at once
+_PORTION = 2 << 20  #: bytes of archives that are unpacked at once, at least
 #: Errors that speak for the names in an archive: too long, or those of a file and of a directory.
 _IMPOSSIBLE = frozenset((errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR))
 
@@ -45,6 +46,7 @@ class Store:
         self.added = False  #: whether this run added a tree
         self.edited: list[tuple[str, str]] = []  #: trees that somebody had edited: name and version, and the file
         self._sound: dict[str, Tree] = {}
+        self._byte_code_mode = stat.S_IMODE(0o666 & ~umask)
         self._byte_code = f"-{target.cache_tag}-{target.magic}" + ("-hash" if by_hash else "")
 
     def _location(self, sha256: str) -> str:
@@ -113,7 +115,7 @@ class Store:
         """
         self.added = True
         jobs = jobs or self.jobs
-        portions = _portions(archives)
+        portions = _portions(archives, jobs)
         if jobs > 1 and len(portions) > 1:  # one is unpacked while another is compiled
             from pip_accel._process import in_parallel
 
@@ -200,30 +202,33 @@ class Store:
             contents.rows,
         )
 
-    def _compile(self, trees: Iterable[tuple[Tree, str]], jobs: int) -> set[str]:
-        """Make the byte code of trees below a directory for each, over all cores; give the files that were made."""
+    def _compile(self, trees: Iterable[tuple[Tree, str]], jobs: int) -> dict[str, int]:
+        """Make the byte code of trees below a directory for each, over all cores; give the sizes of what was made."""
         from pip_accel._process import in_parallel, run
 
         tasks = []
+        directories: set[str] = set()
         for tree, location in trees:
             for file in filter(_is_python, tree.files):
                 source = os.path.join(tree.path, file.scheme, *file.path.split("/"))
                 target = os.path.join(location, file.scheme, *self._byte_code_path(file.path).split("/"))
-                _fs.make_directory(os.path.dirname(target))
-                tasks.append((file.size, [source, target, file.path]))
+                if os.path.dirname(target) not in directories:
+                    directories.add(os.path.dirname(target))
+                    _fs.make_directory(os.path.dirname(target))
+                tasks.append((file.size, [source, target, file.path, tree.mtime]))
         if not tasks:
-            return set()
+            return {}
         tasks.sort(reverse=True)
         slices = [[task for _, task in tasks[start::jobs]] for start in range(jobs)]
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_compile.py")
 
-        def compile_slice(part: list[list[str]]) -> str:
+        def compile_slice(part: list[list[Any]]) -> str:
             # Without site: what a .pth file prints is not for us.
             command = [self.target.python, "-I", "-S", "-W", "ignore", script]
-            return run(command, text=json.dumps(part)).output
+            return run(command, text=json.dumps([self._byte_code_mode, part])).output
 
         outputs = in_parallel(compile_slice, [part for part in slices if part], jobs)
-        return {json.loads(line) for output in outputs for line in output.splitlines()}
+        return {target: size for output in outputs for target, size in json.loads(output or "[]")}
 
     def _byte_code_path(self, path: str) -> str:
         directory, _, name = path.rpartition("/")
@@ -231,8 +236,11 @@ class Store:
             raise Unsupported("Byte code of {path} is something that pip has its own name for", path=path)
         return f"{directory}/__pycache__/{name[:-3]}.{self.target.cache_tag}.pyc".lstrip("/")
 
-    def _byte_code_files(self, tree: Tree, location: str, compiled: set[str]) -> list[TreeFile]:
-        """Give the files of byte code that was made for a tree, with their modes and times set."""
+    def _byte_code_files(self, tree: Tree, location: str, compiled: Mapping[str, int]) -> list[TreeFile]:
+        """Give the files of byte code that was made for a tree.
+
+        :param compiled: sizes by absolute path.
+        """
         files = {(file.scheme, file.path): file for file in tree.files}
         found = []
         for file in filter(_is_python, tree.files):
@@ -240,9 +248,6 @@ class Store:
             path = os.path.join(location, file.scheme, *relative.split("/"))
             if path not in compiled:
                 continue
-            mode = stat.S_IMODE(0o666 & ~self.umask)
-            os.chmod(path, mode)
-            os.utime(path, (tree.mtime, tree.mtime))
             kind = "script-bytecode" if file.kind == "script" else "bytecode"
             digest, recorded_size = "", None
             own = files.get((file.scheme, relative))
@@ -253,7 +258,7 @@ class Store:
                 recorded_size = own.recorded_size
                 if recorded_size is None:
                     recorded_size = str(own.size) if digest else ""
-            size = os.path.getsize(path)
+            mode, size = self._byte_code_mode, compiled[path]
             found.append(TreeFile(file.scheme, relative, mode, size, digest, kind, recorded_size))
         return found
 
@@ -270,17 +275,19 @@ def _write_file(path: str, data: bytes, mode: int, mtime: int) -> None:
         os.close(handle)
 
 
-def _portions(archives: Sequence[Archive]) -> list[list[Archive]]:
-    """Divide archives into portions that take about the same time, the longest ones first."""
+def _portions(archives: Sequence[Archive], jobs: int) -> list[list[Archive]]:
+    """Divide archives into portions that get smaller: each starts an interpreter, and all shall end together."""
     sizes = {archive.sha256: (os.path.getsize(archive.path), archive) for archive in archives}
+    left = sum(size for size, _ in sizes.values())
     portions: list[list[Archive]] = []
     room = 0
     for size, archive in sorted(sizes.values(), key=lambda each: each[0], reverse=True):
         if size > room:
             portions.append([])
-            room = _PORTION
+            room = max(_PORTION, left // (4 * jobs))
         portions[-1].append(archive)
         room -= size
+        left -= size
     return portions
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import py_compile
 import shutil
 import stat
 import subprocess
@@ -447,17 +448,35 @@ def test_compiling_skips_what_is_no_python(tmp_path):
     sources = {"good.py": b"x = 1\n", "syntax.py": b"x = (\n", "null.py": b"x\0\n", "latin.py": b"x = '\xe4'\n"}
     sources["deep.py"] = b"x = " + b"-" * 100_000 + b"1\n"
     tasks = []
+    (tmp_path / "out").mkdir()
     for name, data in sources.items():
         (tmp_path / name).write_bytes(data)
-        tasks.append([str(tmp_path / name), str(tmp_path / "out" / f"{name}c"), name])
-    tasks.append([str(tmp_path / "good.py"), str(tmp_path / "out" / "last.pyc"), "last.py"])
+        tasks.append([str(tmp_path / name), str(tmp_path / "out" / f"{name}c"), name, 1_500_000_000])
+    tasks.append([str(tmp_path / "good.py"), str(tmp_path / "out" / "last.pyc"), "last.py", 1_500_000_000])
     script = os.path.join(os.path.dirname(store_module.__file__), "_compile.py")
     done = subprocess.run(
-        [sys.executable, "-I", "-W", "ignore", script], input=json.dumps(tasks), capture_output=True, text=True
+        [sys.executable, "-I", "-W", "ignore", script], input=json.dumps([0o640, tasks]), capture_output=True, text=True
     )
-    made = [os.path.basename(json.loads(line)) for line in done.stdout.splitlines()]
+    made = [os.path.basename(path) for path, _ in json.loads(done.stdout)]
     assert done.stderr == ""
     assert made[0] == "good.pyc"
     assert made[-1] == "last.pyc"
     assert {"syntax.pyc", "null.pyc", "latin.pyc"}.isdisjoint(made)
     assert sorted(os.listdir(tmp_path / "out")) == sorted(made)
+    for path, size in json.loads(done.stdout):
+        status = os.stat(path)
+        assert (status.st_size, status.st_mtime, stat.S_IMODE(status.st_mode)) == (size, 1_500_000_000, 0o640)
+
+
+@pytest.mark.parametrize("by_hash", [False, True])
+def test_byte_code_is_what_the_standard_library_makes(tmp_path, by_hash):
+    source = tmp_path / "module.py"
+    source.write_text("'''Text.'''\nimport os\n\ndef f(x: int) -> int:\n    assert x\n    return x + 1\n")
+    os.utime(source, (1_500_000_000, 1_500_000_000))
+    mode = py_compile.PycInvalidationMode.CHECKED_HASH if by_hash else py_compile.PycInvalidationMode.TIMESTAMP
+    py_compile.compile(str(source), str(tmp_path / "expected"), "shown.py", doraise=True, invalidation_mode=mode)
+    environ = {"SOURCE_DATE_EPOCH": "1"} if by_hash else {}
+    script = os.path.join(os.path.dirname(store_module.__file__), "_compile.py")
+    text = json.dumps([0o644, [[str(source), str(tmp_path / "made"), "shown.py", 1_500_000_000]]])
+    subprocess.run([sys.executable, "-I", script], input=text, text=True, check=True, env=environ, capture_output=True)
+    assert (tmp_path / "made").read_bytes() == (tmp_path / "expected").read_bytes()
