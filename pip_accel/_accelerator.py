@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -203,12 +204,13 @@ def install(
         environ = {name: value for name, value in resources.environ.items() if name != "PIP_BUILD_CONSTRAINT"}
         environ.update(request.install_environ)
         engine.eager, engine.unpacks = engine.eager and not request.dry_run, not request.dry_run
+        began = time.time()
         plan = engine.plan(question, environ)
         plan = plan._replace(online=plan.online or asked)
         if recording is not None and not question.odd_places:
             from pip_accel._plan.memo import keep
 
-            keep(resources, recording, request, question, plan)
+            keep(resources, recording, request, question, plan, max(began, resources.index.learned))
         if request.dry_run:
             if on_plan is not None:
                 on_plan(plan, ())

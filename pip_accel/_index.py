@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -84,6 +85,7 @@ class LocalIndex:
         self.state: Callable[[Iterable[str]], Mapping[str, str]] = _unset  #: gives digests of variables as they are now
         self.passing = ""  #: a directory for what is known of sdists, if it holds for this run only
         self.added = False  #: whether this run added an archive
+        self.learned = 0.0  #: when this run learned something last, seconds since the epoch
 
     # Archives
 
@@ -322,6 +324,7 @@ class LocalIndex:
             rows.append([sorted(known.clauses), known.version, known.time, known.roots])
             value["known"] = rows
             _fs.write_file(self._view_path(view, project), json.dumps(value))
+            self.learned = time.time()
 
     # Pages
 

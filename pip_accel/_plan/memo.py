@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from pip_accel import __version__, _fs
 from pip_accel._digests import blake2b
-from pip_accel._plan.places import describe_place
+from pip_accel._plan.places import describe_place, is_elsewhere
 from pip_accel._resources import host_pip_version
 from pip_accel._values import Destination, Manner, Pin, Plan, Target
 from pip_accel.exceptions import ConfigError
@@ -166,15 +166,18 @@ def keep(
     request: Request,
     question: Question,
     plan: Plan,
+    seen: float,
 ) -> None:
     """Keep a plan, unless it may be another one next time for a reason that cannot be seen.
+
+    :param seen: when the local index was as the plan was made from it, seconds since the epoch.
 
     A data directory that fails now will soon be told of by somebody who needs it.
     """
     if not _may_be_kept(resources, request, plan):
         return
     try:
-        _keep(resources, recording, request, question, plan)
+        _keep(resources, recording, request, question, plan, seen)
     except OSError:
         pass
 
@@ -193,7 +196,9 @@ def _may_be_kept(resources: Resources, request: Request, plan: Plan) -> bool:
     return all(pin.archive.filename.endswith(".whl") and not pin.direct_url for pin in plan.pins)
 
 
-def _keep(resources: Resources, recording: Recording, request: Request, question: Question, plan: Plan) -> None:
+def _keep(
+    resources: Resources, recording: Recording, request: Request, question: Question, plan: Plan, seen: float
+) -> None:
     from pip_accel._plan.planning import reach
 
     projects, archives = reach(resources, question)
@@ -203,18 +208,21 @@ def _keep(resources: Resources, recording: Recording, request: Request, question
     digest = _Digests(directory, make=True)
     view, index = question.view, resources.index
     views = sorted(index.view_file(view.key(project), project) for project in projects)
+    known = digest.of(_contents(index.root, views))
+    if any(_changed(os.path.join(index.root, path)) > seen for path in views):  # by another run, which may know better
+        return
     output, errors = (_shown(text) for text in (plan.output, plan.errors))
     python, _ = _split(recording.words)
     prefix = _prefix_of(python)
     meaning = {
         "environ": {name: digest.of(resources.environ.get(name)) for name in recording.environ.names},
         "files": {_below(path, prefix): digest.of(content) for path, content in recording.files.items()},
-        "places": {place: describe_place(place) for place in request.index.find_links},
+        "places": {place: describe_place(place) for place in request.index.find_links if not is_elsewhere(place)},
         "manner": request.manner._replace(python=None if python is not None else request.python)._asdict(),
     }
     entry = {
         "views": views,
-        "known": digest.of(_contents(index.root, views)),
+        "known": known,
         "pins": [[pin.name, pin.version, pin.archive.filename, pin.archive.sha256, pin.requested] for pin in plan.pins],
         "output": output,
         "errors": errors,
@@ -228,6 +236,13 @@ def _keep(resources: Resources, recording: Recording, request: Request, question
     plans = dict(list(plans.items())[-_MOST_SITUATIONS:])
     _fs.write_file(path, json.dumps({"meaning": meaning, "plans": plans}), mode=0o600)
     _prune(os.path.dirname(path))
+
+
+def _changed(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return 0
 
 
 def _is_sound(target: Target, plan: Plan) -> bool:

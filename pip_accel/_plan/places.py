@@ -7,17 +7,17 @@ import os
 from pip_accel._digests import digest_of
 from pip_accel._text import url_to_path
 
-__all__ = ["describe_place", "is_there", "without_secrets"]
+__all__ = ["describe_place", "is_elsewhere", "is_there", "without_secrets"]
 
 
 def is_there(link: str) -> bool:
     """Whether a place of ``--find-links`` is there, as far as that can be told from here."""
-    return _is_remote(link) or os.path.exists(_path_of(link))
+    return is_elsewhere(link) or os.path.exists(_path_of(link))
 
 
 def describe_place(link: str) -> str:
     """Give a place of ``--find-links``, with what lies there if it is a directory or a page of this machine."""
-    if _is_remote(link):
+    if is_elsewhere(link):
         return without_secrets(link)
     path = _path_of(link)
     rows: list[list[str | int]] = []
@@ -41,7 +41,8 @@ def without_secrets(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
-def _is_remote(link: str) -> bool:
+def is_elsewhere(link: str) -> bool:
+    """Whether a place lies on another machine."""
     return "://" in link and not link.startswith("file:")
 
 

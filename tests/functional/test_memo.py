@@ -367,6 +367,31 @@ def test_secrets_cannot_be_guessed_from_what_is_kept(place):
         assert hashlib.sha256(b"1.0").hexdigest() not in text
 
 
+def test_a_password_is_not_kept(place):
+    page = place.bench.index.url.replace("http://", "http://name:hidden-word@") + "alpha/"
+    words = ["--find-links", page, "alpha"]
+    place.install(*words)
+    result, kept = place.install(*words)
+    assert kept
+    assert result.installed == {"alpha": "2.0"}
+    for path in place.plans():
+        assert "hidden-word" not in Path(path).read_text()
+
+
+def test_what_another_run_learned_meanwhile_is_waited_for(place):
+    place.install("beta")
+    views = list(Path(place.bench.data, "sources", "views").rglob("*.json"))
+    place.forget()
+    for path in views:
+        os.utime(path, (time.time() + 1000,) * 2)
+    place.install("beta")
+    assert not place.install("beta")[1]
+    for path in views:
+        os.utime(path, (time.time() - 1000,) * 2)
+    place.install("beta")
+    assert place.install("beta")[1]
+
+
 def test_old_plans_go(place, monkeypatch, tmp_path):
     from pip_accel._plan import memo
 
