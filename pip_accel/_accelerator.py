@@ -90,10 +90,10 @@ class PipAccelerator:
         request = parse(words, os.environ)
         target = target_of(request)
         check_target(target, request.manner)
-        keep = not request.no_cache
+        keep = not request.manner.no_cache
         with (
             secure(target, request.manner, _ignore, _ignore),
-            open_resources(self.config, target, request.python, os.environ, keep=keep) as resources,
+            open_resources(self.config, target, request.manner.python, os.environ, keep=keep) as resources,
         ):
             return len(install(resources, request, say=_ignore).changes)
 
@@ -194,8 +194,8 @@ def install(
     """
     from pip_accel._plan.question import make_question, view_settings
 
-    if request.log:
-        _open_log(request.log)
+    if request.manner.log:
+        _open_log(request.manner.log)
     view = view_settings(request, resources.target, resources.index.tag)
     with open_engine(resources, request, say, watcher, view=view) as engine:
         substituted, asked = _with_stand_ins(engine, request, say)
@@ -203,7 +203,7 @@ def install(
         # That pip builds nothing, and refuses to have both this and --no-build-isolation.
         environ = {name: value for name, value in resources.environ.items() if name != "PIP_BUILD_CONSTRAINT"}
         environ.update(request.install_environ)
-        engine.eager, engine.unpacks = engine.eager and not request.dry_run, not request.dry_run
+        engine.eager, engine.unpacks = engine.eager and not request.manner.dry_run, not request.manner.dry_run
         began = time.time()
         plan = engine.plan(question, environ)
         plan = plan._replace(online=plan.online or asked)
@@ -211,13 +211,13 @@ def install(
             from pip_accel._plan.memo import keep
 
             keep(resources, recording, request, question, plan, max(began, resources.index.learned))
-        if request.dry_run:
+        if request.manner.dry_run:
             if on_plan is not None:
                 on_plan(plan, ())
             return Outcome((), plan, (), False, plan.online or engine.online)
         _brace(resources, plan)
         built_here = any(not pin.archive.filename.endswith(".whl") for pin in plan.pins)
-        if request.require_hashes and built_here and engine.builder.shared:
+        if request.manner.require_hashes and built_here and engine.builder.shared:
             raise Unsupported("Hashes are required, and what other machines built has none that the user knows")
         changes = _changes(resources, plan, engine.trees(plan.pins, check=check), request.manner)
     announced = False
@@ -376,7 +376,7 @@ def open_engine(
         constraints=(demands_of(request.build_constraints), words),
         watcher=watcher,
     )
-    engine.eager, engine.constrained = not request.require_hashes, request.constrained_by_settings
+    engine.eager, engine.constrained = not request.manner.require_hashes, request.constrained_by_settings
     return engine
 
 

@@ -11,8 +11,8 @@ import re
 import shutil
 import threading
 import zipfile
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
+from typing import Any
 
 from pip_accel import _fs
 from pip_accel._process import Workers
@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel._store import Store
 
-__all__ = ["unpacking"]
+__all__ = ["Unpacking"]
 
 _PERIOD = 0.2  # seconds between two looks
 _PORTION = 3 << 20  # bytes of wheels that are unpacked at once: when pip has ended, nobody wants to wait for many
@@ -31,11 +31,8 @@ _PORTION = 3 << 20  # bytes of wheels that are unpacked at once: when pip has en
 _LOCAL = re.compile(r"^\S+ +Processing (\S+\.whl)(?: \(from .*)?$", re.MULTILINE)
 
 
-@contextmanager
-def unpacking(
-    store: Store, place: str, work: str, directory: str, *, allowed: Collection[str] | None, jobs: int
-) -> Iterator[None]:
-    """Unpack wheels as they come, for the time of a block in which pip fetches them.
+class Unpacking:
+    """Unpacks wheels as they come, for the time of a block in which pip fetches them.
 
     :param place: directory of pip's temporary files.
     :param work: directory of its logs.
@@ -43,18 +40,9 @@ def unpacking(
     :param allowed: SHA-256 digests, hex, of what may be unpacked; ``None``: everything.
     :param jobs: processes that compile.
     """
-    arrivals = _Arrivals(store, place, work, directory, allowed, jobs)
-    with Workers(1) as workers:
-        workers.submit(_Arrivals.watch, arrivals)
-        try:
-            yield
-        finally:
-            arrivals.ended.set()
 
-
-class _Arrivals:
     def __init__(
-        self, store: Store, place: str, work: str, directory: str, allowed: Collection[str] | None, jobs: int
+        self, store: Store, place: str, work: str, directory: str, *, allowed: Collection[str] | None, jobs: int
     ) -> None:
         self._store = store
         self._place = place
@@ -63,11 +51,21 @@ class _Arrivals:
         self._allowed = allowed
         self._jobs = jobs
         self._seen: set[str] = set()
-        self.ended = threading.Event()
+        self._read: dict[str, int] = {}  #: of logs: bytes that were looked at
+        self._local: list[str] = []  #: what they told of
+        self._ended = threading.Event()
+        self._workers = Workers(1)
 
-    def watch(self) -> None:
+    def __enter__(self) -> None:
+        self._workers.submit(Unpacking._watch, self)
+
+    def __exit__(self, *error: Any) -> None:
+        self._ended.set()
+        self._workers.__exit__(*error)
+
+    def _watch(self) -> None:
         """Unpack until pip has ended; what then still comes is for others."""
-        while not self.ended.wait(_PERIOD):
+        while not self._ended.wait(_PERIOD):
             try:
                 self._unpack(self._take_some())
             except OSError:  # whoever needs the store will tell
@@ -81,7 +79,7 @@ class _Arrivals:
             if archive is not None:
                 taken.append(archive)
                 size += os.path.getsize(archive.path)
-            if size > _PORTION or self.ended.is_set():
+            if size > _PORTION or self._ended.is_set():
                 break
         return taken
 
@@ -96,9 +94,16 @@ class _Arrivals:
                     continue
         for name in os.listdir(self._work):
             if name.startswith("log-"):
-                with open(os.path.join(self._work, name), encoding="utf-8", errors="replace") as stream:
-                    found += [os.path.abspath(path) for path in _LOCAL.findall(stream.read())]
-        return [path for path in found if path not in self._seen]
+                self._local += map(os.path.abspath, _LOCAL.findall(self._read_on(os.path.join(self._work, name))))
+        return [path for path in (*found, *self._local) if path not in self._seen]
+
+    def _read_on(self, log: str) -> str:
+        """Give the lines of a log that came since it was looked at last; of all that pip says there are many."""
+        with open(log, "rb") as stream:
+            stream.seek(self._read.get(log, 0))
+            lines, newline, _ = stream.read().rpartition(b"\n")
+        self._read[log] = self._read.get(log, 0) + len(lines) + len(newline)
+        return lines.decode("utf-8", "replace")
 
     def _take(self, path: str) -> Archive | None:
         """Give a copy of a wheel, if all of it is there and it has to be unpacked."""

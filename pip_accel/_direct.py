@@ -151,11 +151,11 @@ class Directs:
         :raises Unsupported: only pip can tell what may be required so, or how that shows.
         """
         extras = self._extras[place] = self._extras.get(place, frozenset()).union(root.extras)
-        required = {} if self._request.no_deps else _required_by_url(metadata, extras, self._markers)
+        required = {} if self._request.manner.no_deps else _required_by_url(metadata, extras, self._markers)
         if not required:
             return metadata
         # pip lets no project of the public index do this, and takes a wheel's metadata from the wheel.
-        if root.kind not in ("directory", "sdist", "vcs") or self._request.report or place in self._open:
+        if root.kind not in ("directory", "sdist", "vcs") or self._request.manner.report or place in self._open:
             name = next(iter(required.values())).name
             raise Unsupported("{it} requires {name} by its URL", it=mask_secrets(root.text), name=name)
         self._open.add(place)
@@ -204,7 +204,7 @@ class Directs:
             return True
         old = config.index_max_age is not None and time.time() - kept["time"] > config.index_max_age
         filename = bare.partition("?")[0].rpartition("/")[2]
-        return name_and_version(filename) is not None and not (old or self._request.upgrade or root.hashes)
+        return name_and_version(filename) is not None and not (old or self._request.manner.upgrade or root.hashes)
 
     def _keep(self, root: Root, metadata: bytes, archive: Archive, direct: Mapping[str, Any]) -> _Known:
         name, version = (all_headers(metadata).get(each, [""])[0] for each in ("name", "version"))
@@ -236,7 +236,7 @@ class Directs:
                 work=resources.directory("url"),
                 passes=resources.config.max_retries,
                 on_retry=lambda reason: self._say(f"pip failed and will be asked again: {reason}"),
-                keep_log=self._request.log,
+                keep_log=self._request.manner.log,
             )
             if len(downloads.files) != 1:
                 raise Unsupported("pip did not fetch one file from {url}", url=mask_secrets(root.url))

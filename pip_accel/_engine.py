@@ -595,12 +595,11 @@ class Preparing:
         resources = self._engine.resources
         if resources.jobs == 1 or not self._engine.unpacks:
             return nullcontext()
-        from pip_accel._arrivals import unpacking
+        from pip_accel._arrivals import Unpacking
 
         directory = resources.directory("arrivals")
-        return unpacking(
-            resources.store, self._pass.place, work, directory, allowed=allowed, jobs=resources.jobs - 1
-        )
+        place, jobs = self._pass.place, resources.jobs - 1
+        return Unpacking(resources.store, place, work, directory, allowed=allowed, jobs=jobs)
 
 
 def _is_source(pin: Pin) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -21,14 +21,16 @@ __all__ = [
     "lock_file",
     "make_directory",
     "move",
+    "prune",
     "publish",
     "read_bytes",
     "read_text",
     "remove_free_locks",
     "remove_tree",
     "replacing",
-    "stamp",
     "staging",
+    "stamp",
+    "state",
     "try_lock",
     "unique_name",
     "write_file",
@@ -213,6 +215,33 @@ def remove_tree(path: str) -> None:
 
     if os.path.lexists(path):
         shutil.rmtree(path, onerror=make_writable_and_retry)
+
+
+def state(path: str) -> list[int]:
+    """Give size and time of modification (nanoseconds) of a file; nothing if it is not there."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return []
+    return [status.st_size, status.st_mtime_ns]
+
+
+def prune(directory: str, keep: int, spared: Collection[str] = ()) -> None:
+    """Remove all but the newest files of a directory.
+
+    :param spared: names that do not count and stay.
+    """
+    try:
+        with os.scandir(directory) as entries:
+            files = [
+                (each.stat().st_mtime_ns, each.path)
+                for each in entries
+                if each.is_file(follow_symlinks=False) and each.name not in spared
+            ]
+    except OSError:  # there is none yet, or another process removes some now
+        return
+    for _, path in sorted(files, reverse=True)[keep:]:
+        _unlink_if_there(path)
 
 
 def stamp(handle: int, path: str, mode: int, times: tuple[int, int]) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Any
 
+from pip_accel import _fs
 from pip_accel._names import canonical_name
 from pip_accel._values import Installed, Target
 from pip_accel.exceptions import Unsupported
 
-__all__ = ["find_installed", "find_removable", "is_in_user_site", "is_plain"]
+__all__ = ["find_installed", "find_removable", "is_in_user_site", "is_plain", "trace_installed"]
 
+_EXTENSIONS = (".dist-info", ".egg-info", ".egg-link")
 _NAME = "(?i:[a-z0-9]([a-z0-9._-]*[a-z0-9])?)"
 
 
@@ -24,7 +27,7 @@ def find_installed(target: Target) -> dict[str, Installed]:
             continue
         for entry in entries:
             stem, extension = os.path.splitext(entry.name)
-            if extension not in (".dist-info", ".egg-info", ".egg-link") or stem.startswith("~"):
+            if extension not in _EXTENSIONS or stem.startswith("~"):
                 continue
             # Only an .egg-link has the name as it is, with dashes, and nothing else.
             name, _, rest = stem.partition("-") if extension != ".egg-link" else (stem, "", "")
@@ -46,7 +49,7 @@ def is_plain(target: Target) -> bool:
             continue
         for entry in entries:
             stem, extension = os.path.splitext(entry.name)
-            if extension.lower() not in (".dist-info", ".egg-info", ".egg-link"):
+            if extension.lower() not in _EXTENSIONS:
                 continue
             name, dash, _ = stem.partition("-")
             if extension not in (".dist-info", ".egg-info") or re.fullmatch(_NAME, name) is None:
@@ -54,6 +57,30 @@ def is_plain(target: Target) -> bool:
             if extension == ".dist-info" and not (dash and os.path.isfile(os.path.join(entry.path, "METADATA"))):
                 return False
     return True
+
+
+def trace_installed(target: Target) -> list[Any]:
+    """Give what changes with each distribution that pip would find in a target, and each that it would warn of.
+
+    Nothing in it tells where the target lies.
+    """
+    found: list[Any] = []
+    for directory in target.path:
+        place = directory.replace(target.prefix, "\0")
+        try:
+            names = [name for name in os.listdir(directory) if name.lower().endswith(_EXTENSIONS)]
+        except NotADirectoryError:
+            found.append([place, *_fs.state(directory)])
+            continue
+        except OSError:
+            continue
+        if directory.lower().endswith(".egg"):
+            found.append([place, _fs.state(os.path.join(directory, "EGG-INFO", "PKG-INFO"))])
+        for name in sorted(names):
+            path = os.path.join(directory, name)
+            files = [os.path.join(path, each) for each in ("METADATA", "PKG-INFO", "requires.txt")]
+            found.append([place, name, *map(_fs.state, files if os.path.isdir(path) else [path])])
+    return found
 
 
 def find_removable(installed: Installed, target: Target) -> Installed | None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from pip_accel._fs import write_file
+from pip_accel import _fs
 from pip_accel._text import escape_unprintable, mask_secrets
 
 TYPE_CHECKING = False
@@ -186,7 +186,7 @@ def keep_output(directory: str, label: str, output: str) -> str | None:
     name = re.sub(r"[^A-Za-z0-9._+!-]+", "-", label).lstrip(".-")[:200]
     path = os.path.join(directory, f"{name or 'unnamed'}.log")
     try:
-        write_file(path, mask_secrets(output).encode("utf-8", "backslashreplace"), mode=0o600)
+        _fs.write_file(path, mask_secrets(output).encode("utf-8", "backslashreplace"), mode=0o600)
     except OSError:
         return None
     return path
@@ -194,16 +194,7 @@ def keep_output(directory: str, label: str, output: str) -> str | None:
 
 def prune_logs(directory: str, keep: int = 200) -> None:
     """Remove all but the newest files that :func:`keep_output` wrote, or left half written when it was killed."""
-    try:
-        with os.scandir(directory) as entries:
-            files = [(it.stat().st_mtime_ns, it.path) for it in entries if it.is_file(follow_symlinks=False)]
-    except OSError:  # there is none yet, or another process removes some now
-        return
-    for _, path in sorted(files, reverse=True)[keep:]:
-        try:
-            os.unlink(path)
-        except OSError:
-            pass
+    _fs.prune(directory, keep)
 
 
 def _make_ascii(label: str) -> str:

@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel.config import Config
 
-__all__ = ["Resources", "host_pip_version", "is_older", "open_data_directory", "open_resources"]
+__all__ = ["Resources", "find_fault", "host_pip_version", "is_older", "open_data_directory", "open_resources"]
 
 _ABANDONED = 86400  # seconds
 _SHORT = 60  # bytes
@@ -123,12 +123,8 @@ def open_data_directory(path: str) -> None:
         status = os.stat(path)
     except OSError as error:
         raise _unusable(path, error.strerror or str(error)) from error
-    if not stat.S_ISDIR(status.st_mode):
-        raise _unusable(path, "it is not a directory")
-    if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
-        raise _unusable(path, "it belongs to another user")
-    if os.name != "nt" and status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise _unusable(path, "others may write to it")
+    if fault := find_fault(status):
+        raise _unusable(path, fault)
     try:
         os.makedirs(os.path.join(path, "tmp"), mode=0o700, exist_ok=True)
         probe = _fs.unique_name(os.path.join(path, "tmp", "probe"))
@@ -136,6 +132,17 @@ def open_data_directory(path: str) -> None:
         os.unlink(probe)
     except OSError as error:
         raise _unusable(path, error.strerror or str(error)) from error
+
+
+def find_fault(status: os.stat_result) -> str:
+    """Say why what lies in a data directory may be somebody else's; empty if it is ours alone."""
+    if not stat.S_ISDIR(status.st_mode):
+        return "it is not a directory"
+    if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
+        return "it belongs to another user"
+    if os.name != "nt" and status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "others may write to it"
+    return ""
 
 
 def _unusable(path: str, reason: str) -> DataDirectoryError:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pip_accel import _fs
-from pip_accel._trees import expand, read_byte_code, read_manifest, write_byte_code, write_manifest
+from pip_accel._trees import expand, read_byte_code, read_manifest, recorded_size, write_byte_code, write_manifest
 from pip_accel._values import Archive, Target, Tree, TreeFile
 from pip_accel.exceptions import Unsupported
 
@@ -249,17 +249,14 @@ class Store:
             if path not in compiled:
                 continue
             kind = "script-bytecode" if file.kind == "script" else "bytecode"
-            digest, recorded_size = "", None
+            digest, recorded = "", None
             own = files.get((file.scheme, relative))
             if own is not None:
                 if file.kind == "script":
                     raise Unsupported("{path} comes with byte code of its own", path=file.path)
-                kind, digest = "replaced-bytecode", own.digest
-                recorded_size = own.recorded_size
-                if recorded_size is None:
-                    recorded_size = str(own.size) if digest else ""
+                kind, digest, recorded = "replaced-bytecode", own.digest, recorded_size(own)
             mode, size = self._byte_code_mode, compiled[path]
-            found.append(TreeFile(file.scheme, relative, mode, size, digest, kind, recorded_size))
+            found.append(TreeFile(file.scheme, relative, mode, size, digest, kind, recorded))
         return found
 
 

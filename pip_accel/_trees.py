@@ -13,7 +13,7 @@ from typing import Any
 
 from pip_accel._values import Bundle, Group, Launcher, Tree, TreeFile
 
-__all__ = ["expand", "read_byte_code", "read_manifest", "write_byte_code", "write_manifest"]
+__all__ = ["expand", "read_byte_code", "read_manifest", "recorded_size", "write_byte_code", "write_manifest"]
 
 #: Of ``*.dist-info``: an installation writes these itself.
 _WRITTEN = ("INSTALLER", "RECORD", "REQUESTED", "direct_url.json")
@@ -113,8 +113,8 @@ def _files(bundle: Bundle, lib: str, kind: str) -> Iterator[TreeFile]:
     for mode, paths, sizes in bundle.groups:
         for path, size in zip(paths, sizes, strict=True):
             digest, recorded = rows[path].split("\0")
-            usual = str(size) if digest else ""
-            yield TreeFile(lib, path, mode, size, digest, kind, None if recorded == usual else recorded)
+            usual = recorded == _usual_size(size, digest)
+            yield TreeFile(lib, path, mode, size, digest, kind, None if usual else recorded)
 
 
 def _split(tree: Tree, files: Iterable[TreeFile]) -> tuple[list[TreeFile], list[TreeFile]]:
@@ -138,11 +138,17 @@ def _is_plain(row: str, path: str) -> bool:
     return row.count("\0") == 2 and not any(each in row for each in '",\r\n')
 
 
+def recorded_size(file: TreeFile) -> str:
+    """Give the size of a file as RECORD is to have it."""
+    return _usual_size(file.size, file.digest) if file.recorded_size is None else file.recorded_size
+
+
+def _usual_size(size: int, digest: str) -> str:
+    return str(size) if digest else ""
+
+
 def _row(file: TreeFile) -> str:
-    recorded = file.recorded_size
-    if recorded is None:
-        recorded = str(file.size) if file.digest else ""
-    return f"{file.path}\0{file.digest}\0{recorded}"
+    return f"{file.path}\0{file.digest}\0{recorded_size(file)}"
 
 
 def _names(files: Iterable[TreeFile]) -> list[str]:

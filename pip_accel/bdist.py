@@ -114,7 +114,7 @@ class BinaryDistributionManager:
         if archive is not None and archive.sha256 and archive.filename.endswith(".whl"):
             return self._read(self._pack_wheel(archive.path))
         with open_engine_for(self.config, requirement.name) as (request, engine), _translated(requirement):
-            if request.require_hashes and engine.builder.shared:
+            if request.manner.require_hashes and engine.builder.shared:
                 raise Unsupported("hashes are required, and what other machines built has none that the user knows")
             built = engine.builder.obtain(requirement.pin(engine.resources.index))
             return self._read(self._keep(built.path))
@@ -323,9 +323,8 @@ class BinaryDistributionManager:
             linker = Linker(self.config.link_mode, self.config.copy_patterns)  # type: ignore[arg-type]
 
             def decide_alone(change: Change) -> Steps:
-                return decide(
-                    [change], target, byte_code=request.compile, template=resources.template, umask=resources.umask
-                )
+                byte_code, template = request.manner.compile, resources.template
+                return decide([change], target, byte_code=byte_code, template=template, umask=resources.umask)
 
             update = find_update(target.prefix)
             if update is not None:

@@ -233,10 +233,10 @@ def _explain(before: Sequence[str], words: Sequence[str], environ: Mapping[str, 
     except Unsupported as reason:
         print(f"ERROR: pip-accel builds nothing for these words and settings: {reason}", file=sys.stderr)
         return 1
-    messages = Messages(config.log_verbosity, config.log_format, request.verbosity)
+    messages = Messages(config.log_verbosity, config.log_format, request.manner.verbosity)
     for warning in config.warnings:
         messages.warning(warning)
-    if request.python is None:
+    if request.manner.python is None:
         validate_environment(environ)
     config.index_max_age = None  # what is known now is what counts
     caches = CacheManager(
@@ -244,7 +244,7 @@ def _explain(before: Sequence[str], words: Sequence[str], environ: Mapping[str, 
     )
     status = 0
     with (
-        open_resources(config, find_target(request.python), request.python, environ) as resources,
+        open_resources(config, find_target(request.manner.python), request.manner.python, environ) as resources,
         open_engine(resources, request, messages.info) as engine,
     ):
         engine.passive = True

@@ -124,12 +124,17 @@ def _undo(root: str, contents: bytes) -> None:
 
 def _tidy_up(root: str) -> None:
     """Remove the directory of a transaction; what cannot be removed now is left to the next run."""
-    stash = os.path.join(root, "stash")
-    _remove_new(os.path.join(root, _NEW))
+    stash, new = os.path.join(root, "stash"), os.path.join(root, _NEW)
     try:
-        for name in os.listdir(stash):
-            os.unlink(os.path.join(stash, name))
-        os.rmdir(stash)
+        _remove_with(os.rmdir, new)  # after a commit all that was in them is elsewhere
+    except FileNotFoundError:
+        pass
+    except OSError:
+        from pip_accel._fs import remove_tree
+
+        remove_tree(new)
+    try:
+        _remove_with(os.unlink, stash)
     except OSError:
         pass
     try:
@@ -141,18 +146,11 @@ def _tidy_up(root: str) -> None:
         pass
 
 
-def _remove_new(new: str) -> None:
-    """Remove the directory of what was to be renamed; after a commit there is nothing in it."""
-    try:
-        for name in os.listdir(new):
-            os.rmdir(os.path.join(new, name))
-        os.rmdir(new)
-    except FileNotFoundError:
-        pass
-    except OSError:
-        from pip_accel._fs import remove_tree
-
-        remove_tree(new)
+def _remove_with(remove: Callable[[str], None], directory: str) -> None:
+    """Remove a directory, and before that what is in it, by a function for one entry."""
+    for name in os.listdir(directory):
+        remove(os.path.join(directory, name))
+    os.rmdir(directory)
 
 
 def _attempt(failures: list[OSError], step: Callable[..., None], *arguments: object) -> None:

@@ -6,20 +6,16 @@ Nothing is changed here; of the store, only scripts are read, as their contents 
 from __future__ import annotations
 
 import os
-from binascii import b2a_base64
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from pip_accel._digests import sha256
+from pip_accel._digests import sha256, spell
 from pip_accel._install.scripts import fix_script, launcher_mode, make_launchers
-from pip_accel._trees import expand
+from pip_accel._trees import expand, recorded_size
 from pip_accel._values import Bundle, Change, Row, Target, Tree
 from pip_accel.exceptions import UnsafeArchive, Unsupported
 
 __all__ = ["Layout", "Row", "Whole", "Write", "format_rows", "plan"]
-
-
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")  # base64, which has this, takes 1 ms to import
 
 
 class Write(NamedTuple):
@@ -111,16 +107,15 @@ def plan(
     rows: list[Row] = []
     byte_code_rows: set[Row] = set()
     changed: dict[str, Row] = {}
-    for scheme, path, mode, size, digest, kind, recorded_size in tree.files:
+    for file in tree.files:
+        scheme, path, mode, _, digest, kind, _ = file
         directory, _, name = path.rpartition("/")
         source, destination, row = places.find(scheme, directory)
         if name in ("", ".", "..") or "\0" in name or (os.sep != "/" and (os.sep in name or ":" in name)):
             _refuse(path, tree)
         if kind == "file":
             links[destination + name] = source + name
-            if recorded_size is None:
-                recorded_size = str(size) if digest else ""
-            rows.append((row + name, digest, recorded_size))
+            rows.append((row + name, digest, recorded_size(file)))
         elif kind == "script":
             if destination + name in links:
                 raise Unsupported("{name} has two files {path}", name=tree.name, path=destination + name)
@@ -131,7 +126,7 @@ def plan(
         elif byte_code:
             byte_code_rows.add((row + name, "", ""))
             if kind == "replaced-bytecode":
-                rows.append((row + name, digest, recorded_size or ""))
+                rows.append((row + name, digest, recorded_size(file)))
             compiled = f"{tree.byte_code}/{scheme}/{path}" if tree.byte_code else source + name
             if kind != "script-bytecode":
                 links[destination + name] = compiled
@@ -209,8 +204,7 @@ def _record_path(path: str, lib: str) -> str:
 
 def _measure(data: bytes) -> tuple[str, str]:
     """Give digest and size as RECORD spells them."""
-    digest = b2a_base64(sha256(data).digest(), newline=False).translate(_URL_SAFE, b"=")
-    return "sha256=" + digest.decode("ascii"), str(len(data))
+    return spell(sha256(data).digest()), str(len(data))
 
 
 def _source_name(name: str, target: Target) -> str:

@@ -22,6 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal, Protocol
 
+    from pip_accel._install.layout import Write
+
     Mode = Literal["auto", "reflink", "hardlink", "copy"]
 
     class Way(Protocol):
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
         def __call__(self, src: str, dst: str, /, *, src_dir_fd: int | None, dst_dir_fd: int | None) -> None: ...
 
-__all__ = ["Linker", "copy", "find_damage", "find_damage_in", "find_damaged_file", "reflink"]
+__all__ = ["Linker", "copy", "find_damage", "find_damage_in", "find_damaged_file", "make_file", "reflink"]
 
 #: Errors that speak for a pair of file systems, not for one file.
 _NEVER = frozenset((errno.EXDEV, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY, errno.ENOSYS))
@@ -196,6 +198,25 @@ def _failure(roots: tuple[str, str], source: str, destination: str, error: OSErr
     source, destination = (os.path.join(root, path) for root, path in zip(roots, (source, destination), strict=True))
     text = "Cannot install {destination} from {source}: {error}"
     return LinkError(text, source=source, destination=destination, error=error)
+
+
+def make_file(write: Write, directory: int | None = None, base: str = "") -> None:
+    """Write a file whose name is free; the journal has it, so it need not appear at once.
+
+    :param directory: an open directory that its path is relative to.
+    :param base: what errors are to call that.
+    :raises LinkError: it could not be written.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    try:
+        with os.fdopen(os.open(write.path, flags, 0o666, dir_fd=directory), "wb") as stream:
+            stream.write(write.data)
+        os.chmod(write.path, write.mode, dir_fd=directory)
+        if write.mtime is not None:
+            os.utime(write.path, (write.mtime, write.mtime), dir_fd=directory)
+    except OSError as error:
+        path = os.path.join(base, write.path)
+        raise LinkError("Cannot write {path}: {error}", path=path, error=error) from error
 
 
 def find_damage(tree: Tree) -> str | None:

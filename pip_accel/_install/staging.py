@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from pip_accel._install.layout import Whole, Write, format_rows
-from pip_accel._install.link import Linker, find_damage_in
+from pip_accel._install.link import Linker, find_damage_in, make_file
 from pip_accel._values import Change, Target
 from pip_accel.exceptions import Edited, LinkError
 
@@ -170,10 +170,7 @@ def _make(whole: Whole, target: int, linker: Linker, *, check: bool) -> None:
             os.close(source)
     record = Write(os.path.join(whole.names[-1], "RECORD"), format_rows(whole.rows, whole.bundles), whole.mode, None)
     for write in (*whole.writes, record):
-        handle = os.open(write.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=target)
-        with open(handle, "wb") as stream:
-            stream.write(write.data)
-            os.fchmod(handle, write.mode)
+        make_file(write, target, whole.base)
 
 
 def _weigh(whole: Whole) -> int:

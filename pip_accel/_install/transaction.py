@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from pip_accel._install.journal import Journal, recover, remove_empty
-from pip_accel._install.layout import Write
-from pip_accel._install.link import Linker, find_damage, find_damaged_file
+from pip_accel._install.link import Linker, find_damage, find_damaged_file, make_file
 from pip_accel._install.staging import Entry, find_whole, stage
 from pip_accel._install.steps import Steps, decide
 from pip_accel._values import Change, Target
@@ -165,27 +164,14 @@ def _carry_out(steps: Steps, entries: Sequence[Entry], linker: Linker) -> None:
         if pairs:
             linker.link(root, pairs)
     for write in steps.writes:
-        _write(write)
+        make_file(write)
     for staged, final in entries:
         try:
             os.rename(staged, final)
         except OSError as error:
             raise LinkError("Cannot install {path}: {error}", path=final, error=error) from error
     for write in steps.records:
-        _write(write)
-
-
-def _write(write: Write) -> None:
-    """Write a file whose name is free; the journal has it, so it need not appear at once."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    try:
-        with os.fdopen(os.open(write.path, flags, 0o666), "wb") as stream:
-            stream.write(write.data)
-        os.chmod(write.path, write.mode)
-        if write.mtime is not None:
-            os.utime(write.path, (write.mtime, write.mtime))
-    except OSError as error:
-        raise LinkError("Cannot write {path}: {error}", path=write.path, error=error) from error
+        make_file(write)
 
 
 @contextmanager

@@ -63,7 +63,7 @@ class Request(NamedTuple):
 
     words: tuple[str, ...]  #: all words behind the program's name, as they came
     command_words: tuple[str, ...]  #: ``words`` for behind ``install``: without it, and without ``--python`` before it
-    python: str | None  #: value of ``--python``: an interpreter, or the directory of an environment
+    manner: Manner  #: what counts of it once there is a plan
     requirements: tuple[Root, ...]  #: in the order in which pip meets them
     constraints: tuple[Root, ...]
     constrained_by_settings: bool  #: whether pip's configuration or its variables name constraint files
@@ -76,35 +76,14 @@ class Request(NamedTuple):
     format_control: FormatControl
     prefer_binary: bool
     pre: bool
-    upgrade: bool
     upgrade_strategy: str  #: ``only-if-needed`` or ``eager``; has no effect without ``upgrade``
     force_reinstall: bool
-    ignore_installed: bool
-    no_deps: bool
-    compile: bool
-    require_hashes: bool
-    verbosity: int  #: number of ``-v`` less number of ``-q``
-    warn_script_location: bool
-    warn_conflicts: bool
-    progress_bar: str  #: ``auto``, ``on``, ``off`` or ``raw``
-    root_user_action: str  #: ``warn`` or ``ignore``
-    break_system_packages: bool
-    destination: Destination
-    dry_run: bool
-    report: str  #: path of the file that gets pip's report, or ``-``; empty: none is asked for
-    log: str  #: absolute path of the file that gets a log, or empty
-    no_cache: bool  #: whether nothing may be kept, and nothing that was kept be used
     build_isolation: bool
     build_constraints: tuple[Root, ...]  #: for what builds require, not for what is installed; only names and versions
     build_constraint_files: tuple[str, ...]  #: absolute paths, without included files: ``files`` has these, too
     options: Mapping[str, Any]  #: pip's name of an option → its value, for all in configuration, variables and words
     install_settings: tuple[str, ...]  #: words that give other commands what the section ``[install]`` gives this one
     install_environ: Mapping[str, str]  #: variables that do so with passwords: all users of a machine see words
-
-    @property
-    def manner(self) -> Manner:
-        """What counts of it once there is a plan."""
-        return Manner(*(getattr(self, name) for name in Manner._fields))
 
 
 def read_file(path: str) -> bytes:
@@ -210,10 +189,29 @@ def parse(
     if values.get("build_constraints") and not build_isolation:
         raise Unsupported("the options --build-constraint and --no-build-isolation exclude each other")
     build_constraints = tuple(_read_build_constraints(lines("build_constraints")))
+    manner = Manner(
+        python=python,
+        destination=_destination(values),
+        upgrade=values.get("upgrade", False),
+        ignore_installed=values.get("ignore_installed", False) or bool(values.get("target_dir")),
+        no_deps=values.get("ignore_dependencies", False),
+        compile=values.get("compile", True),
+        require_hashes=_requires_hashes(values, [*constraints, *requirements]),
+        verbosity=values.get("verbose", 0) - values.get("quiet", 0),
+        warn_script_location=values.get("warn_script_location", True),
+        warn_conflicts=values.get("warn_about_conflicts", True),
+        progress_bar=values.get("progress_bar", "auto"),
+        root_user_action=values.get("root_user_action", "warn"),
+        break_system_packages=values.get("override_externally_managed", False),
+        dry_run=values.get("dry_run", False),
+        report=values.get("json_report_file") or "",
+        log=os.path.abspath(values["log"]) if values.get("log") else "",
+        no_cache=values.get("cache_dir") is False,
+    )
     return Request(
         words=words,
         command_words=command_words,
-        python=python,
+        manner=manner,
         requirements=tuple(requirements),
         constraints=tuple(constraints),
         constrained_by_settings=constrained_by_settings,
@@ -226,24 +224,8 @@ def parse(
         format_control=values.get("format_control", FormatControl()),
         prefer_binary=index.prefer_binary,
         pre=index.pre,
-        upgrade=values.get("upgrade", False),
         upgrade_strategy=values.get("upgrade_strategy", "only-if-needed"),
         force_reinstall=values.get("force_reinstall", False),
-        ignore_installed=values.get("ignore_installed", False) or bool(values.get("target_dir")),
-        no_deps=values.get("ignore_dependencies", False),
-        compile=values.get("compile", True),
-        require_hashes=_requires_hashes(values, [*constraints, *requirements]),
-        verbosity=values.get("verbose", 0) - values.get("quiet", 0),
-        warn_script_location=values.get("warn_script_location", True),
-        warn_conflicts=values.get("warn_about_conflicts", True),
-        progress_bar=values.get("progress_bar", "auto"),
-        root_user_action=values.get("root_user_action", "warn"),
-        break_system_packages=values.get("override_externally_managed", False),
-        destination=_destination(values),
-        dry_run=values.get("dry_run", False),
-        report=values.get("json_report_file") or "",
-        log=os.path.abspath(values["log"]) if values.get("log") else "",
-        no_cache=values.get("cache_dir") is False,
         build_isolation=build_isolation,
         build_constraints=build_constraints,
         build_constraint_files=tuple(os.path.abspath(path) for path in values.get("build_constraints", ())),

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,8 +19,9 @@ from typing import Any, NamedTuple
 
 from pip_accel import __version__, _fs
 from pip_accel._digests import blake2b
+from pip_accel._installed import trace_installed
 from pip_accel._plan.places import describe_place, is_elsewhere
-from pip_accel._resources import host_pip_version
+from pip_accel._resources import find_fault, host_pip_version
 from pip_accel._values import Destination, Manner, Pin, Plan, Target
 from pip_accel.exceptions import ConfigError
 
@@ -38,7 +38,6 @@ _FORMAT = 1
 _MOST = 1000  # files that are kept
 _MOST_SITUATIONS = 10  # plans in one of them
 _SALT = "salt"
-_METADATA = (".dist-info", ".egg-info", ".egg-link")
 #: Beginnings of variables that no plan is independent of: paths may begin with a tilde, too.
 _VARIABLES = ("PIP_", "HOME", "USERPROFILE")
 #: Beginnings of what is printed of a plan.
@@ -88,18 +87,19 @@ class Remembered(NamedTuple):
     """Plans for the words of this run, which mean the same as when they were made; the rest is to be seen."""
 
     path: str  #: of their file
-    plans: Mapping[str, Any]  #: by :func:`_situation`
+    plans: Mapping[str, Any]  #: by :func:`_situation`, or :func:`_in_place`
     manner: Manner
+    digest: _Digests
 
     def plan(self, resources: Resources) -> Plan | None:
         """Give the one for the target, if it still holds for the local index."""
-        target, digest = resources.target, _Digests(resources.config.data_directory)
-        situations = (_situation(digest, target, place) for place in ("", target.prefix))
-        entry = next((self.plans[each] for each in situations if each in self.plans), None)
+        target = resources.target
+        situation = _situation(self.digest, target)
+        entry = self.plans.get(situation) or self.plans.get(_in_place(self.digest, situation, target))
         if entry is None:
             return None
         try:
-            if entry["known"] != digest.of(_contents(resources.index.root, entry["views"])):
+            if entry["known"] != self.digest.of(_contents(resources.index.root, entry["views"])):
                 return None
             archives = [resources.index.locate(row[3], row[2]) for row in entry["pins"]]
             pins = [
@@ -133,15 +133,15 @@ def recall(
     """
     try:
         directory = config.data_directory
-        if not _is_ours(directory):
+        if find_fault(os.stat(directory)):
             return None
         digest = _Digests(directory)
-        path = _path(directory, digest, words, environ)
+        python, others = _split(words)
+        path = _path(directory, digest, others, environ)
         with open(path, encoding="utf-8") as stream:
             value = json.load(stream)
         meaning = value["meaning"]
         manner = Manner(**{**meaning["manner"], "destination": Destination(*meaning["manner"]["destination"])})
-        python, _ = _split(words)
         if python is not None:
             manner = manner._replace(python=python)
         on_manner(manner)
@@ -155,7 +155,7 @@ def recall(
         limit = config.index_max_age
         oldest = time.time() - limit if limit is not None else 0
         plans = {key: plan for key, plan in value["plans"].items() if not plan["learned"] or plan["learned"] >= oldest}
-        return Remembered(path, plans, manner)
+        return Remembered(path, plans, manner, digest)
     except (OSError, ConfigError, ValueError, KeyError, TypeError, AttributeError):  # cut short, or of another release
         return None
 
@@ -183,7 +183,8 @@ def keep(
 
 
 def _may_be_kept(resources: Resources, request: Request, plan: Plan) -> bool:
-    aside = (request.upgrade, request.dry_run, request.report, request.log, request.no_cache, request.locks)
+    manner = request.manner
+    aside = (manner.upgrade, manner.dry_run, manner.report, manner.log, manner.no_cache, request.locks)
     options = ("dependency_groups", "requirements_from_scripts")  # files that are read elsewhere
     if any(aside) or any(request.options.get(each) for each in options) or not plan.lasting or not resources.kept:
         return False
@@ -209,16 +210,18 @@ def _keep(
     view, index = question.view, resources.index
     views = sorted(index.view_file(view.key(project), project) for project in projects)
     known = digest.of(_contents(index.root, views))
-    if any(_changed(os.path.join(index.root, path)) > seen for path in views):  # by another run, which may know better
+    changes = [time for path in views for time in _fs.state(os.path.join(index.root, path))[1:]]
+    if max(changes, default=0) > seen * 1e9:  # another run has learned something since, and may know better
         return
     output, errors = (_shown(text) for text in (plan.output, plan.errors))
-    python, _ = _split(recording.words)
+    python, others = _split(recording.words)
     prefix = _prefix_of(python)
+    manner = request.manner if python is None else request.manner._replace(python=None)
     meaning = {
         "environ": {name: digest.of(resources.environ.get(name)) for name in recording.environ.names},
         "files": {_below(path, prefix): digest.of(content) for path, content in recording.files.items()},
         "places": {place: describe_place(place) for place in request.index.find_links if not is_elsewhere(place)},
-        "manner": request.manner._replace(python=None if python is not None else request.python)._asdict(),
+        "manner": {**manner._asdict(), "destination": list(manner.destination)},
     }
     entry = {
         "views": views,
@@ -230,19 +233,13 @@ def _keep(
         "spellings": dict(plan.spellings),
         "sound": _is_sound(target, plan),
     }
-    path = _path(directory, digest, recording.words, resources.environ)
-    plans = _plans_with(path, json.loads(json.dumps(meaning)))
-    plans[_situation(digest, target, target.prefix if output or errors else "")] = entry  # they may name it
+    path = _path(directory, digest, others, resources.environ)
+    plans = _plans_with(path, meaning)
+    situation = _situation(digest, target)
+    plans[_in_place(digest, situation, target) if output or errors else situation] = entry  # which may name the place
     plans = dict(list(plans.items())[-_MOST_SITUATIONS:])
     _fs.write_file(path, json.dumps({"meaning": meaning, "plans": plans}), mode=0o600)
     _prune(os.path.dirname(path))
-
-
-def _changed(path: str) -> float:
-    try:
-        return os.stat(path).st_mtime
-    except OSError:
-        return 0
 
 
 def _is_sound(target: Target, plan: Plan) -> bool:
@@ -296,10 +293,9 @@ class _Digests:
 
 
 def _path(directory: str, digest: _Digests, words: Sequence[str], environ: Mapping[str, str]) -> str:
-    """Say where the plan for some words stands."""
+    """Say where the plan for some words stands, given without the interpreter that they begin with."""
     variables = sorted((name, value) for name, value in environ.items() if name.startswith(_VARIABLES))
-    _, words = _split(words)
-    asked = [_FORMAT, __version__, sys.version, sys.prefix, host_pip_version(), os.getcwd(), words, variables]
+    asked = [_FORMAT, __version__, sys.version, sys.prefix, host_pip_version(), os.getcwd(), list(words), variables]
     return os.path.join(directory, "memo", digest.of(asked) + ".json")
 
 
@@ -329,49 +325,15 @@ def _below(path: str, prefix: str) -> str:
     return os.path.join("\0", os.path.basename(path)) if prefix and os.path.dirname(path) == prefix else path
 
 
-def _is_ours(directory: str) -> bool:
-    """Whether nobody else can have written a plan."""
-    status = os.stat(directory)
-    mine = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
-    return mine and (os.name == "nt" or not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
-
-
-def _situation(digest: _Digests, target: Target, place: str) -> str:
-    """Name all that is known of a target and what it holds, the same for environments that differ in place only.
-
-    :param place: its prefix, where that matters.
-    """
+def _situation(digest: _Digests, target: Target) -> str:
+    """Name all that is known of a target and what it holds, the same for environments that differ in place only."""
     identity = json.dumps(target).replace(json.dumps(target.prefix)[1:-1], "\0")
-    return digest.of([identity, _installed(target), place])
+    return digest.of([identity, trace_installed(target)])
 
 
-def _installed(target: Target) -> list[Any]:
-    """Give what tells of each distribution that pip would find in a target, and of each that it would warn of."""
-    found: list[Any] = []
-    for directory in target.path:
-        place = directory.replace(target.prefix, "\0")
-        try:
-            names = [name for name in os.listdir(directory) if name.lower().endswith(_METADATA)]
-        except NotADirectoryError:
-            found.append([place, *_state(directory)])
-            continue
-        except OSError:
-            continue
-        if directory.lower().endswith(".egg"):
-            found.append([place, _state(os.path.join(directory, "EGG-INFO", "PKG-INFO"))])
-        for name in sorted(names):
-            path = os.path.join(directory, name)
-            files = [os.path.join(path, each) for each in ("METADATA", "PKG-INFO", "requires.txt")]
-            found.append([place, name, *(_state(each) for each in (files if os.path.isdir(path) else [path]))])
-    return found
-
-
-def _state(path: str) -> list[int]:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return []
-    return [status.st_size, status.st_mtime_ns]
+def _in_place(digest: _Digests, situation: str, target: Target) -> str:
+    """Name a situation that is also one of place."""
+    return digest.of([situation, target.prefix])
 
 
 def _contents(root: str, paths: Sequence[str]) -> bytes:
@@ -392,20 +354,6 @@ def _read(path: str) -> bytes | None:
 
 
 def _prune(directory: str) -> None:
-    """Remove plans that were not used for longest."""
-    names = os.listdir(directory)
-    if len(names) <= _MOST:
-        return
-    entries = []
-    for name in names:
-        path = os.path.join(directory, name)
-        try:
-            entries.append((os.stat(path).st_mtime, path))
-        except OSError:
-            continue
-    for _, path in sorted(entries)[: len(names) - _MOST * 9 // 10]:
-        if os.path.basename(path) != _SALT:
-            try:
-                os.unlink(path)
-            except OSError:
-                pass
+    """Remove plans that were not used for longest, many at once: then most runs need not look further."""
+    if len(os.listdir(directory)) > _MOST:
+        _fs.prune(directory, _MOST * 9 // 10, {_SALT})

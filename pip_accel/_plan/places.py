@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from pip_accel import _fs
 from pip_accel._digests import digest_of
 from pip_accel._text import url_to_path
 
@@ -20,15 +21,8 @@ def describe_place(link: str) -> str:
     if is_elsewhere(link):
         return without_secrets(link)
     path = _path_of(link)
-    rows: list[list[str | int]] = []
-    for each in [os.path.join(path, name) for name in sorted(os.listdir(path))] if os.path.isdir(path) else [path]:
-        try:
-            status = os.stat(each)
-        except OSError:  # a link that leads nowhere
-            rows.append([each])
-        else:
-            rows.append([each, status.st_size, status.st_mtime_ns])
-    return f"{path} {digest_of(rows)}"
+    paths = [os.path.join(path, name) for name in sorted(os.listdir(path))] if os.path.isdir(path) else [path]
+    return f"{path} {digest_of([[each, *_fs.state(each)] for each in paths])}"
 
 
 def without_secrets(url: str) -> str:

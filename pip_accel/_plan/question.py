@@ -115,18 +115,18 @@ def make_question(
             _direct(root, substituted.stand_ins) for root in (*request.requirements, *substituted.nested) if root.direct
         ),
         view=view,
-        dependencies=not request.no_deps,
-        refresh=request.upgrade,
-        require_hashes=request.require_hashes,
+        dependencies=not request.manner.no_deps,
+        refresh=request.manner.upgrade,
+        require_hashes=request.manner.require_hashes,
         odd_places=_has_odd_places(request),
         spellings=_spellings(request, target),
         replaced=_replaced(request),
-        forgets=request.ignore_installed or request.force_reinstall,
-        log=request.log,
+        forgets=_forgets(request),
+        log=request.manner.log,
         stand_ins=substituted.stand_ins,
         locks=request.locks,
         shown=substituted.shown,
-        report=bool(request.report),
+        report=bool(request.manner.report),
     )
 
 
@@ -204,9 +204,14 @@ def _without(words: Sequence[str], *dests: str) -> tuple[tuple[str, ...], int]:
 
 def _replaced(request: Request) -> frozenset[str] | None:
     """Give the names of what pip replaces although it would do; ``None`` if that is everything."""
-    if request.ignore_installed or request.force_reinstall or (request.upgrade and request.upgrade_strategy == "eager"):
+    upgrade = request.manner.upgrade
+    if _forgets(request) or (upgrade and request.upgrade_strategy == "eager"):
         return None
-    return frozenset(root.name for root in request.requirements) if request.upgrade else frozenset()
+    return frozenset(root.name for root in request.requirements) if upgrade else frozenset()
+
+
+def _forgets(request: Request) -> bool:
+    return request.manner.ignore_installed or request.force_reinstall
 
 
 def _has_odd_places(request: Request) -> bool:

@@ -94,7 +94,8 @@ def substitute(request: Request, find: Callable[[Root], StandIn | None], directo
         raise Unsupported("a directory is asked for as editable and as it is")
     asked = ((root, find(root)) for root in request.requirements if needs_stand_in(root))
     found = {root: stand_in for root, stand_in in asked if stand_in is not None}
-    texts = {(root.source, root.text): _spell(root, each, request.require_hashes) for root, each in found.items()}
+    hashes = request.manner.require_hashes
+    texts = {(root.source, root.text): _spell(root, each, hashes) for root, each in found.items()}
     requirements = tuple(_known_now(root, found.get(root)) for root in request.requirements)
     copies = _copy_files(request, texts, directory)
     return Substituted(

@@ -812,10 +812,10 @@ def test_no_command_is_found_while_a_shell_completes_words():
 def test_python_is_taken_out_of_the_words(tmp_path):
     words = ["-v", "--python", sys.executable, "--proxy=p", "install", "-U", "six"]
     request = parse(words, make_environ())
-    assert request.python == sys.executable
+    assert request.manner.python == sys.executable
     assert request.command_words == ("-v", "--proxy=p", "-U", "six")
     assert request.words == tuple(words)
-    assert parse(["install", "six"], make_environ(PIP_PYTHON=sys.executable)).python == sys.executable
+    assert parse(["install", "six"], make_environ(PIP_PYTHON=sys.executable)).manner.python == sys.executable
     chosen = parse(["--python", sys.executable, "install", "six"], make_environ(PIP_PYTHON="nowhere"))
     assert chosen.python == sys.executable
     assert parse(["--python=", "install", "six"], make_environ()).python is None

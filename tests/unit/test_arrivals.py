@@ -9,7 +9,7 @@ import time
 import pytest
 
 from pip_accel import _arrivals
-from pip_accel._arrivals import unpacking
+from pip_accel._arrivals import Unpacking
 from pip_accel._environment import find_target
 from pip_accel._store import Store
 from tests.lib.archives import make_wheel
@@ -43,7 +43,7 @@ class Fetching:
             stream.write(f"2026-11-01T10:00:00,123 {text}\n")
 
     def begin(self):
-        return unpacking(self.store, self.place, self.work, self.copies, allowed=self.allowed, jobs=1)
+        return Unpacking(self.store, self.place, self.work, self.copies, allowed=self.allowed, jobs=1)
 
     def wait_for(self, *digests):
         until = time.monotonic() + 30

@@ -228,8 +228,8 @@ def test_only_pip_can_serve(workshop, monkeypatch, key):
 def test_hashes_may_be_given_without_being_required(tmp_path, monkeypatch, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "reqs.txt").write_text(f"six==1.0 --hash=sha256:{HASH}\n")
-    assert parse(["install", *words], ENVIRON).require_hashes
-    assert not parse(["install", "--no-require-hashes", *words], ENVIRON).require_hashes
+    assert parse(["install", *words], ENVIRON).manner.require_hashes
+    assert not parse(["install", "--no-require-hashes", *words], ENVIRON).manner.require_hashes
 
 
 def test_lines_know_their_place(tmp_path):
