@@ -817,8 +817,8 @@ def test_python_is_taken_out_of_the_words(tmp_path):
     assert request.words == tuple(words)
     assert parse(["install", "six"], make_environ(PIP_PYTHON=sys.executable)).manner.python == sys.executable
     chosen = parse(["--python", sys.executable, "install", "six"], make_environ(PIP_PYTHON="nowhere"))
-    assert chosen.python == sys.executable
-    assert parse(["--python=", "install", "six"], make_environ()).python is None
+    assert chosen.manner.python == sys.executable
+    assert parse(["--python=", "install", "six"], make_environ()).manner.python is None
 
 
 def test_the_site_configuration_is_that_of_the_chosen_environment(tmp_path):
