@@ -1,12 +1,14 @@
-"""Caches of binary distribution archives: the protocol of backends, and all of them as one.
+"""Caches: the protocol of backends, and all of them as one.
 
 A backend is found by an entry point in the group ``pip_accel.cache_backends``: a module that defines a subclass of
-:class:`AbstractCacheBackend`, or the class. They are looked up on a miss of the store only.
+:class:`AbstractCacheBackend`, or the class. They are looked up on a miss of the store only. The local one holds binary
+distribution archives; the others share these between machines, and what :mod:`pip_accel._sharing` gives them.
 """
 
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from pip_accel.exceptions import CacheBackendDisabledError
@@ -30,9 +32,18 @@ class AbstractCacheBackend(metaclass=CacheBackendMeta):
     """What a cache backend has to offer. Defining a subclass registers it."""
 
     PRIORITY: ClassVar[int] = 0  #: lower is asked first; ``local`` has 10, ``s3`` 20
+    CONCURRENT: ClassVar[bool] = False  #: whether several threads may call it at a time
 
     def __init__(self, config: Config) -> None:
         self.config = config
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing needs to be put."""
+        return False
+
+    def report(self, text: str) -> None:
+        """Tell the user, in one line, of something that is no failure. Whoever uses the backend sets this."""
 
     def __init_subclass__(cls, **kw: Any) -> None:
         super().__init_subclass__(**kw)
@@ -42,15 +53,23 @@ class AbstractCacheBackend(metaclass=CacheBackendMeta):
         return f"{type(self).__name__}()"
 
     def get(self, filename: str) -> str | None:
-        """Give the path of a local file with the content of a cached archive, or ``None`` if it is not there.
+        """Give the path of a local file with the content of what is stored under a name, or ``None``.
+
+        A file below ``config.binary_cache`` may be moved away from there.
 
         :param filename: relative, ``/`` on every system, with one directory or more in front.
         """
         raise NotImplementedError
 
     def put(self, filename: str, handle: BinaryIO) -> None:
-        """Store an archive. The handle is at position 0 and stays open; the same name may come twice."""
+        """Store a file. The handle is at position 0 and stays open; the same name may come twice.
+
+        Whatever has the same name is as good: what is there already may stay, unless it was rejected.
+        """
         raise NotImplementedError
+
+    def reject(self, filename: str) -> None:
+        """Know that what :meth:`get` gave under a name is damaged: it is to be replaced by what is put next."""
 
 
 class CacheManager:
@@ -58,6 +77,7 @@ class CacheManager:
 
     :param alone: use the local backend only, whatever others there are.
     :param on_failure: is told of a backend that failed, with the error; not of one that is not set up.
+    :param on_report: is told of what is no failure and a user should know all the same.
     """
 
     def __init__(
@@ -65,14 +85,16 @@ class CacheManager:
         config: Config,
         *,
         on_failure: Callable[[str, Exception], None] | None = None,
+        on_report: Callable[[str], None] | None = None,
         alone: bool = False,
     ) -> None:
         self.config = config
-        self._alone = alone
+        self._alone = alone or config.offline
         self._on_failure = on_failure
+        self._on_report = on_report
         self._backends: list[AbstractCacheBackend] | None = None
         self._changing = threading.RLock()
-        self._calling: dict[int, threading.Lock] = {}  #: by identity of a backend, which one thread at a time may call
+        self._calling: dict[int, AbstractContextManager[object]] = {}  #: by identity of a backend
 
     @property
     def backends(self) -> list[AbstractCacheBackend]:
@@ -85,18 +107,22 @@ class CacheManager:
                     if self._alone and backend_class.__name__ != "LocalCacheBackend":
                         continue
                     try:
-                        self._backends.append(backend_class(self.config))
+                        backend = backend_class(self.config)
                     except Exception as error:  # a third party's constructor may raise anything
                         self._report(backend_class.__name__, error)
-                self._calling = {id(backend): threading.Lock() for backend in self._backends}
+                        continue
+                    if self._on_report is not None:
+                        backend.report = self._on_report  # type: ignore[assignment, method-assign]
+                    self._calling[id(backend)] = nullcontext() if backend.CONCURRENT else threading.Lock()
+                    self._backends.append(backend)
             return self._backends
 
     @property
-    def shared(self) -> bool:
-        """Whether any backend may give what another machine built: one that is not the local one."""
+    def shared(self) -> list[AbstractCacheBackend]:
+        """The backends that may give what another machine put there: those that are not the local one."""
         from pip_accel.caches.local import LocalCacheBackend
 
-        return any(not isinstance(backend, LocalCacheBackend) for backend in self.backends)
+        return [backend for backend in self.backends if not isinstance(backend, LocalCacheBackend)]
 
     def _load_entry_points(self) -> None:
         import importlib.metadata
@@ -142,27 +168,63 @@ class CacheManager:
         return next((path for path in self.candidates(requirement) if is_whole(path)), None)
 
     def candidates(self, requirement: Any) -> Iterator[str]:
-        """Give the paths of the archives that backends have for a requirement; only their keys are checked yet."""
-        from pip_accel._archives import read_manifest
+        """Give the paths of the archives that backends have for a requirement.
+
+        Those of the local cache are checked by their keys only, those of others completely.
+        """
+        from pip_accel._archives import is_whole, read_manifest
         from pip_accel._build.key import key_digest
 
+        def is_sought(path: str) -> bool:
+            return (read_manifest(path) or {}).get("key-digest") == key_digest(requirement.cache_key)
+
         filename = self.generate_filename(requirement)
+        shared = self.shared
         for backend in list(self.backends):
-            path = self._call(backend, "get", filename)
-            if path is not None:
-                manifest = read_manifest(path)
-                if manifest is not None and manifest.get("key-digest") == key_digest(requirement.cache_key):
-                    yield path
+            if backend in shared:
+                path = self._fetch(backend, filename, lambda path: is_sought(path) and is_whole(path))
+            else:
+                path = self._call(backend, "get", filename)
+            if path is not None and (backend in shared or is_sought(path)):
+                yield path
 
     def put(self, requirement: Any, handle: BinaryIO) -> None:
         """Store an archive in every backend."""
         filename = self.generate_filename(requirement)
         for backend in list(self.backends):
-            handle.seek(0)
-            self._call(backend, "put", filename, handle)
+            self._put(backend, filename, handle)
 
     def generate_filename(self, requirement: Any) -> str:
         """Name the archive of a requirement: ``v<revision>/<name>/<name>-<version>-<tags>-<digest>.tar.gz``."""
         from pip_accel._build.key import cache_filename
 
         return cache_filename(requirement.cache_key, requirement.cache_tag)
+
+    # Files of any kind, of the shared backends only
+
+    def fetch(self, filename: str, is_sound: Callable[[str], bool]) -> str | None:
+        """Give the path of a file that a shared backend has under a name and that is sound, or ``None``."""
+        for backend in self.shared:
+            path = self._fetch(backend, filename, is_sound)
+            if path is not None:
+                return path
+        return None
+
+    def share(self, filename: str, handle: BinaryIO) -> None:
+        """Store a file in every shared backend."""
+        for backend in self.shared:
+            self._put(backend, filename, handle)
+
+    def _fetch(self, backend: AbstractCacheBackend, filename: str, is_sound: Callable[[str], bool]) -> str | None:
+        path: str | None = self._call(backend, "get", filename)
+        if path is None or is_sound(path):
+            return path
+        if self._on_report is not None:
+            self._on_report(f"{filename} in {backend!r} is not what its name says, and is not used")
+        self._call(backend, "reject", filename)
+        return None
+
+    def _put(self, backend: AbstractCacheBackend, filename: str, handle: BinaryIO) -> None:
+        if not backend.read_only:
+            handle.seek(0)
+            self._call(backend, "put", filename, handle)

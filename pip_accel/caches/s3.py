@@ -1,39 +1,69 @@
-"""The S3 cache backend: binary distribution archives shared between machines, by way of any S3-compatible service.
+"""The S3 cache backend: one cache for many machines, by way of any S3-compatible service.
 
-It is the second level, below the local cache: what it gives lies in the local cache afterwards.
+It is the second level, below the local cache: what it gives lies in the local cache afterwards. Objects are never
+changed: their names say what they are, and what is there already stays. No listing is needed.
 """
 
 from __future__ import annotations
 
 import os
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any, BinaryIO
 
 from pip_accel import _fs
+from pip_accel._process import pause
 from pip_accel.caches import AbstractCacheBackend
 from pip_accel.exceptions import CacheBackendDisabledError, CacheBackendError
 
 __all__ = ["S3CacheBackend"]
 
 _DEFAULT_URL = "https://s3.amazonaws.com"
-#: S3 says 403 of a key that is not there, too, to those who may not list the bucket.
-_MISSING = frozenset(("404", "403", "NoSuchKey", "NoSuchBucket", "AccessDenied"))
-_REFUSED = frozenset(("403", "AccessDenied", "AllAccessDisabled"))
-_LOUD = ("boto3", "botocore", "urllib3")
+_MISSING = frozenset(("404", "NoSuchKey", "NoSuchBucket"))
+#: S3 says so of a key that is not there, too, to those who may not list the bucket.
+_DENIED = frozenset(("403", "AccessDenied", "AllAccessDisabled"))
+#: That somebody else was faster. An equal object is there then.
+_PRESENT = frozenset(("PreconditionFailed", "ConditionalRequestConflict", "412", "409"))
+#: That the service does not know conditional writes.
+_UNKNOWN = frozenset(("NotImplemented", "501"))
+#: Those whose credentials are not good may neither read nor write.
+_UNFIT = frozenset(
+    (
+        *("InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed"),
+        *("ExpiredToken", "InvalidToken", "TokenRefreshRequired"),
+    )
+)
+_LOUD = ("boto3", "botocore", "urllib3", "s3transfer")
+_BLOCK = 1 << 16  # bytes
+_LARGE = 16 << 20  # bytes, from which on an object is sent in parts
+_SLOWEST = 1 << 10  # bytes per second; below, the service counts as gone
+_CONNECTIONS = 16
+_WAKE = 0.2  # seconds between looks at whether the run has ended
 
 
 class S3CacheBackend(AbstractCacheBackend):
-    """Stores archives in a bucket.
+    """Stores files in a bucket.
 
     :raises CacheBackendDisabledError: no bucket is configured, or boto3 is not installed.
     """
 
     PRIORITY = 20
+    CONCURRENT = True
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self._bucket: Any = None
         self._connection: Any = None
+        self._connecting = threading.Lock()
+        self._rejected: set[str] = set()
+        self._conditional = True  #: whether the service knows conditional writes
+        self._told = False  #: whether it was told that the service denied something
         self.check_prerequisites()
+
+    def __repr__(self) -> str:
+        return f"the S3 bucket {self.config.s3_cache_bucket}"
 
     def check_prerequisites(self) -> None:
         """See that there is something to work with.
@@ -48,37 +78,47 @@ class S3CacheBackend(AbstractCacheBackend):
             raise CacheBackendDisabledError("The S3 cache needs boto3: install pip-accel[s3]")
 
     @property
+    def read_only(self) -> bool:
+        """Whether nothing is put: as it is configured, or as the service has refused something."""
+        return bool(self.config.s3_cache_readonly)
+
+    @property
     def s3_connection(self) -> Any:
         """boto3's S3 service resource for ``s3_cache_url``; anonymous where no credentials are found."""
-        if self._connection is None:
-            import boto3
-            from botocore import UNSIGNED
-            from botocore.config import Config as BotoConfig
+        with self._connecting:
+            if self._connection is None:
+                self._connection = self._connect()
+            return self._connection
 
-            if self.config.silence_boto:
-                import logging
+    def _connect(self) -> Any:
+        import boto3
+        from botocore import UNSIGNED
+        from botocore.config import Config as BotoConfig
 
-                for name in _LOUD:
-                    logging.getLogger(name).setLevel(logging.FATAL)
-            url = self.config.s3_cache_url
-            usual = url.rstrip("/") == _DEFAULT_URL
-            session = boto3.session.Session()
-            settings: dict[str, Any] = {
-                "connect_timeout": self.config.s3_cache_timeout,
-                "read_timeout": self.config.s3_cache_timeout,
-                "retries": {"max_attempts": self.config.s3_cache_retries},
-                "s3": {"addressing_style": "virtual" if usual else "path"},
-            }
-            if session.get_credentials() is None:
-                settings["signature_version"] = UNSIGNED
-            if not usual:  # other services reject the checksums that boto3 adds by default
-                settings["request_checksum_calculation"] = "when_required"
-                settings["response_checksum_validation"] = "when_required"
-            region = session.region_name or "us-east-1"
-            self._connection = session.resource(
-                "s3", endpoint_url=None if usual else url, region_name=region, config=BotoConfig(**settings)
-            )
-        return self._connection
+        if self.config.silence_boto:
+            import logging
+
+            for name in _LOUD:
+                logging.getLogger(name).setLevel(logging.FATAL)
+        url = self.config.s3_cache_url
+        usual = url.rstrip("/") == _DEFAULT_URL
+        session = boto3.session.Session()
+        settings: dict[str, Any] = {
+            "connect_timeout": self.config.s3_cache_timeout,
+            "read_timeout": self.config.s3_cache_timeout,
+            "retries": {"max_attempts": self.config.s3_cache_retries},
+            "s3": {"addressing_style": "virtual" if usual else "path"},
+            "max_pool_connections": _CONNECTIONS,
+        }
+        if session.get_credentials() is None:
+            settings["signature_version"] = UNSIGNED
+        if not usual:  # other services reject the checksums that boto3 adds by default
+            settings["request_checksum_calculation"] = "when_required"
+            settings["response_checksum_validation"] = "when_required"
+        region = session.region_name or "us-east-1"
+        return session.resource(
+            "s3", endpoint_url=None if usual else url, region_name=region, config=BotoConfig(**settings)
+        )
 
     @property
     def s3_bucket(self) -> Any:
@@ -87,65 +127,216 @@ class S3CacheBackend(AbstractCacheBackend):
             self._bucket = self.s3_connection.Bucket(self.config.s3_cache_bucket)
         return self._bucket
 
+    @property
+    def _client(self) -> Any:
+        """boto3's client, which several threads may use."""
+        return self.s3_connection.meta.client
+
     def get_cache_key(self, filename: str) -> str:
-        """Give the name of the object that an archive is stored in."""
+        """Give the name of the object that a file is stored in."""
         prefix = (self.config.s3_cache_prefix or "").strip("/")
         return f"{prefix}/{filename}" if prefix else filename
 
+    def _place(self, filename: str) -> dict[str, Any]:
+        return {"Bucket": self.config.s3_cache_bucket, "Key": self.get_cache_key(filename)}
+
     def get(self, filename: str) -> str | None:
-        """Download an archive into the local cache and give its path there, or ``None`` if the bucket has none.
+        """Download a file into the local cache and give its path there, or ``None`` if the bucket has none.
 
         :raises CacheBackendError: S3 failed.
         """
+        path = os.path.join(self.config.binary_cache, *filename.split("/"))
+        found: str | None = self._patiently(partial(self._download, filename, path), f"give {filename}")
+        return found
+
+    def _download(self, filename: str, path: str, progress: _Progress) -> str | None:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        path = os.path.join(self.config.binary_cache, *filename.split("/"))
-        try:
-            answer = self.s3_bucket.Object(self.get_cache_key(filename)).get()
-            with _fs.replacing(path) as stream:
-                size = sum(stream.write(block) for block in answer["Body"].iter_chunks(1 << 20))
-                if size != answer["ContentLength"]:
-                    raise CacheBackendError("S3 sent only a part of {filename}", filename=filename)
-        except ClientError as error:
-            if _code(error) in _MISSING:
+        for attempt in range(self.config.s3_cache_retries + 1):
+            try:
+                answer = self._client.get_object(**self._place(filename))
+                with _fs.replacing(path) as stream:
+                    for block in answer["Body"].iter_chunks(_BLOCK):
+                        progress.add(stream.write(block))
+                    if progress.moved != answer["ContentLength"]:
+                        raise CacheBackendError("S3 sent only a part of {filename}", filename=filename)
+                return path
+            except ClientError as error:
+                if _code(error) in _DENIED:
+                    self._tell("denies to read some of its objects, which count as missing", error)
+                elif _code(error) not in _MISSING:
+                    raise
                 return None
-            raise CacheBackendError("S3 failed to give {filename}: {error}", filename=filename, error=error) from error
-        except BotoCoreError as error:
-            raise CacheBackendError("S3 failed to give {filename}: {error}", filename=filename, error=error) from error
-        return path
+            except BotoCoreError:  # boto3 repeats requests, but not what breaks off while it is read
+                if attempt == self.config.s3_cache_retries or not progress.moved:
+                    raise
+                progress.moved = 0
+        return None
 
     def put(self, filename: str, handle: BinaryIO) -> None:
-        """Upload an archive, unless the bucket is only read. A refusal makes it read-only for the rest of the run.
+        """Upload a file, unless it is there or the bucket is only read. A refusal makes it read-only for this run.
 
         :raises CacheBackendError: S3 failed.
         """
-        if self.config.s3_cache_readonly:
-            return
-        from botocore.exceptions import BotoCoreError, ClientError
+        if not self.read_only:
+            self._patiently(partial(self._upload, filename, handle), f"take {filename}")
 
+    def reject(self, filename: str) -> None:
+        """Know that an object is damaged: it will be replaced."""
+        self._rejected.add(filename)
+
+    def _upload(self, filename: str, handle: BinaryIO, progress: _Progress) -> None:
+        from botocore.exceptions import ClientError
+
+        if filename not in self._rejected and self._has(filename):
+            return
         try:
             try:
-                self._upload(filename, handle)
+                self._send(filename, handle, progress)
             except ClientError as error:
-                if _code(error) != "NoSuchBucket" or not self.config.s3_cache_create_bucket:
+                if _code(error) in _UNKNOWN and self._conditional:
+                    self._conditional = False
+                elif _code(error) == "NoSuchBucket" and self.config.s3_cache_create_bucket:
+                    self._create_bucket()
+                else:
                     raise
-                self._create_bucket()
                 handle.seek(0)
-                self._upload(filename, handle)
+                self._send(filename, handle, progress)
         except ClientError as error:
-            if _code(error) not in _REFUSED:
-                raise CacheBackendError("S3 refused {filename}: {error}", filename=filename, error=error) from error
+            if _code(error) in _PRESENT:
+                return
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            if _code(error) in _UNFIT or not 400 <= status < 500:
+                raise
             self.config.s3_cache_readonly = True
-        except BotoCoreError as error:
-            raise CacheBackendError("S3 did not take {filename}: {error}", filename=filename, error=error) from error
+            self._tell("takes nothing from here, and is only read in this run", error)
 
-    def _upload(self, filename: str, handle: BinaryIO) -> None:
-        self.s3_bucket.put_object(Key=self.get_cache_key(filename), Body=handle)
+    def _has(self, filename: str) -> bool:
+        from botocore.exceptions import ClientError
+
+        try:
+            self._client.head_object(**self._place(filename))
+        except ClientError as error:
+            if _code(error) in _MISSING or _code(error) in _DENIED:
+                return False
+            raise
+        return True
+
+    def _send(self, filename: str, handle: BinaryIO, progress: _Progress) -> None:
+        size = handle.seek(0, os.SEEK_END)
+        handle.seek(0)
+        if size >= _LARGE:
+            from boto3.s3.transfer import TransferConfig
+
+            # In this thread: other objects are sent in others.
+            plan = TransferConfig(multipart_threshold=_LARGE, multipart_chunksize=_LARGE, use_threads=False)
+            place = self._place(filename)
+            self._client.upload_fileobj(_Unclosed(handle), **place, Config=plan, Callback=progress.add)
+            return
+        condition = {"IfNoneMatch": "*"} if self._conditional and filename not in self._rejected else {}
+        self._client.put_object(**self._place(filename), Body=handle.read(), **condition)
 
     def _create_bucket(self) -> None:
-        region = self.s3_connection.meta.client.meta.region_name
+        from botocore.exceptions import ClientError
+
+        region = self._client.meta.region_name
         usual = region in ("us-east-1", "aws-global")
-        self.s3_bucket.create(**({} if usual else {"CreateBucketConfiguration": {"LocationConstraint": region}}))
+        try:
+            self.s3_bucket.create(**({} if usual else {"CreateBucketConfiguration": {"LocationConstraint": region}}))
+        except ClientError as error:  # by somebody else, meanwhile
+            if _code(error) not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                raise
+
+    def _tell(self, what: str, error: Exception) -> None:
+        """Report once per run what the service denies."""
+        if not self._told:
+            self._told = True
+            self.report(f"The S3 bucket {self.config.s3_cache_bucket} {what}: {error}")
+
+    def _patiently(self, operation: Callable[[_Progress], Any], what: str) -> Any:
+        """Carry out an operation, as long as it goes on; one that stands still or crawls is left alone.
+
+        boto3 has time limits for each read of a socket only: a byte now and then would keep it busy for ever.
+
+        :raises CacheBackendError: S3 failed.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        progress, outcome = _Progress(), _Outcome()
+
+        def carry_out() -> None:
+            try:
+                outcome.value = operation(progress)
+            except BaseException as error:  # it is raised in the thread that waits
+                outcome.error = error
+            finally:
+                progress.ended.set()
+
+        threading.Thread(target=carry_out, daemon=True).start()  # nobody waits for it when the program ends
+        timeout = self.config.s3_cache_timeout
+        try:
+            before = 0
+            while not _wait(progress.ended, timeout):
+                moved, before = progress.total - before, progress.total
+                if moved < timeout * _SLOWEST:
+                    raise CacheBackendError(
+                        "S3 failed to {what}: {moved} bytes in {timeout} seconds",
+                        what=what,
+                        moved=moved,
+                        timeout=timeout,
+                    )
+        finally:
+            progress.given_up = True
+        error = outcome.error
+        if isinstance(error, (BotoCoreError, ClientError)):
+            raise CacheBackendError("S3 failed to {what}: {error}", what=what, error=error) from error
+        if error is not None:
+            raise error
+        return outcome.value
+
+
+class _Progress:
+    """What moves in an operation; one that was given up ends where it would move on."""
+
+    def __init__(self) -> None:
+        self.moved = 0  #: bytes of this attempt
+        self.total = 0  #: bytes of all attempts
+        self.given_up = False
+        self.ended = threading.Event()
+
+    def add(self, count: int) -> None:
+        if self.given_up:
+            raise CacheBackendError("S3 is too slow")
+        self.moved += count
+        self.total += count
+
+
+class _Outcome:
+    """What came of an operation."""
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+
+class _Unclosed:
+    """A file that stays open: boto3 closes what it has sent."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self.read, self.seek, self.tell = handle.read, handle.seek, handle.tell
+
+
+def _wait(event: threading.Event, seconds: float) -> bool:
+    """Wait for an event; give whether it came.
+
+    :raises Ended: nothing is to go on.
+    """
+    end = time.monotonic() + seconds
+    while not event.wait(_WAKE):
+        if time.monotonic() > end:
+            return False
+        pause(0)
+    return True
 
 
 def _code(error: Any) -> str:
