@@ -216,10 +216,9 @@ def install(
                 on_plan(plan, ())
             return Outcome((), plan, (), False, plan.online or engine.online)
         _brace(resources, plan)
-        built_here = any(not pin.archive.filename.endswith(".whl") for pin in plan.pins)
-        if request.manner.require_hashes and built_here and engine.builder.shared:
-            raise Unsupported("Hashes are required, and what other machines built has none that the user knows")
         changes = _changes(resources, plan, engine.trees(plan.pins, check=check), request.manner)
+        # What other machines cannot know yet; nothing is looked up if all was here.
+        share = engine.offer(question, plan) if plan.online or engine.online or engine.built else None
     announced = False
 
     def announce(plan: Plan, changes: tuple[Change, ...]) -> None:
@@ -236,6 +235,8 @@ def install(
         # Nothing has changed yet. All that was edited is made anew now, and what was said is not said again.
         again = partial(install, on_plan=None if announced else on_plan, on_replace=on_replace, check=True)
         outcome = again(resources, request, say=say, watcher=watcher)
+    if share is not None:
+        share()
     built = (*engine.built, *outcome.built)
     return outcome._replace(built=built, online=outcome.online or plan.online or engine.online)
 
@@ -362,6 +363,7 @@ def open_engine(
         () if request.build_isolation else see_outside(resources.target),
         resources.environ,
         tuple(resources.config.key_variables),
+        own=request.manner.require_hashes,
     )
     if recipe.outside is None:
         resources.index.passing = resources.directory("facts")
@@ -370,12 +372,13 @@ def open_engine(
     engine = Engine(
         resources,
         recipe,
-        settings_for_builds(view or view_settings(request, resources.target, resources.index.tag)),
+        settings_for_builds(view or view_settings(request, resources.target, resources.index.tag), own=recipe.own),
         build_environ(request, resources.environ),
         say,
         constraints=(demands_of(request.build_constraints), words),
         watcher=watcher,
     )
+    resources.index.provide = engine.provide
     engine.eager, engine.constrained = not request.manner.require_hashes, request.constrained_by_settings
     return engine
 

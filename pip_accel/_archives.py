@@ -303,12 +303,20 @@ def is_wrapper(name: str, launchers: Container[str]) -> bool:
 
 
 def write_bdist(
-    contents: Contents, stream: BinaryIO, *, key: dict[str, Any], key_digest: str, revision: int, version: str
+    contents: Contents,
+    stream: BinaryIO,
+    *,
+    key: dict[str, Any],
+    key_digest: str,
+    revision: int,
+    version: str,
+    describe_links: Callable[[Iterable[Entry]], dict[str, Any]] | None = None,
 ) -> None:
     """Write a binary distribution archive.
 
     :param key: what the result depends on, in the clear.
     :param version: of the Python it is for, ``3.12``; names directories only.
+    :param describe_links: gives what files are linked with.
     """
     entries = list(contents.entries)
     files: list[list[object]] = []
@@ -323,7 +331,8 @@ def write_bdist(
         "format": revision,
         "key": key,
         "key-digest": key_digest,
-        "signature": None,
+        "signature": None,  # room for one, by whoever built it
+        "libraries": describe_links(entries) if describe_links is not None else {},
         "name": contents.name,
         "version": contents.version,
         "lib": contents.lib,

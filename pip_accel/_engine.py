@@ -15,13 +15,15 @@ import re
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 
 from pip_accel import _fs
 from pip_accel._digests import digest_of
 from pip_accel._index import ViewSettings, name_and_version
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._process import Ended, Workers, results
-from pip_accel._values import Archive, Pin, Plan, Tree
+from pip_accel._text import shown_lines
+from pip_accel._values import Archive, Pin, Plan, Target, Tree
 from pip_accel.exceptions import BuildFailed, PipAcceleratorError, PipFailed, Unsupported
 
 TYPE_CHECKING = False
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
     from pip_accel._plan.question import Direct, Question
     from pip_accel._progress import BuildWatcher
     from pip_accel._resources import Resources
+    from pip_accel._sharing import Sharing
     from pip_accel._store import Store
+    from pip_accel.caches import CacheManager
 
 __all__ = ["Engine", "Preparing"]
 
@@ -95,6 +99,7 @@ class Engine:
         self._lock = threading.RLock()
         self._here = threading.local()
         self._plans: dict[str, tuple[Pin, ...]] = {}
+        self._wanted: dict[str, tuple[str, ...]] = {}  #: requirements that these are for
         self._fetching = threading.Lock()
         self._passes: dict[str, _Pass] = {}
         self._numbers = itertools.count(1)
@@ -107,6 +112,8 @@ class Engine:
         self._workers: Workers | None = None
         self._service: MetadataService | None = None
         self._builder: Builder | None = None
+        self._caches: CacheManager | None = None
+        self._sharing: Sharing | None = None
         self._passing: Store | None = None
         self.eager = True  #: whether builds may begin before the plan is there
         self.unpacks = True  #: whether what pip fetches will be installed
@@ -136,19 +143,38 @@ class Engine:
                 from pip_accel._build.builder import Builder
                 from pip_accel._progress import QUIET
                 from pip_accel._resources import host_pip_version, is_older
-                from pip_accel.caches import CacheManager
 
                 if self.constrained and is_older(host_pip_version(), _PLAIN_CONSTRAINTS):
                     raise Unsupported("This pip applies the constraints in its settings to build requirements as well")
-                caches = CacheManager(
+                watcher = self._watcher() if self._watcher is not None else QUIET
+                parts = self.resources, self._recipe, self.caches, self.plan_requirements, self.trees
+                self._builder = Builder(*parts, watcher, self._say)
+            return self._builder
+
+    @property
+    def caches(self) -> CacheManager:
+        """All cache backends; looked up when something is not here."""
+        with self._lock:
+            if self._caches is None:
+                from pip_accel.caches import CacheManager
+
+                self._caches = CacheManager(
                     self.resources.config,
                     on_failure=lambda name, error: self._say(f"The cache backend {name} is off for this run: {error}"),
+                    on_report=self._say,
                     alone=not self.resources.kept,
                 )
-                watcher = self._watcher() if self._watcher is not None else QUIET
-                unpack = self.trees
-                self._builder = Builder(self.resources, self._recipe, caches, self.plan_requirements, unpack, watcher)
-            return self._builder
+            return self._caches
+
+    @property
+    def sharing(self) -> Sharing | None:
+        """What other machines share with this one, ``None`` if there are none."""
+        with self._lock:
+            if self._sharing is None and self.caches.shared:
+                from pip_accel._sharing import Sharing
+
+                self._sharing = Sharing(self.resources, self.caches)
+            return self._sharing
 
     @property
     def _pool(self) -> Workers:
@@ -193,7 +219,7 @@ class Engine:
         wanted = tuple(sorted(set(requires)))
         if not wanted:
             return ()
-        key = _PLANNING + ", ".join(wanted)
+        key = _key_of(wanted)
         if key in self._chain:
             raise BuildFailed("Build requirements require each other: there is no end to building {it}", it=wanted[0])
         if key not in self._plans:
@@ -225,8 +251,8 @@ class Engine:
                 if key in self._plans:  # by another thread, meanwhile
                     return
                 pins, lasting = self._fetch(question)
-                self._plans[key] = pins
-        self._plans[key] = pins
+                self._plans[key], self._wanted[key] = pins, wanted
+        self._plans[key], self._wanted[key] = pins, wanted
         if lasting:
             self._remember(wanted, pins)
 
@@ -252,11 +278,15 @@ class Engine:
         question = [requires, view.places, view.target, view.prefer_binary, view.pre, self._recipe.constraints]
         return self.resources.place("plans", digest_of(question) + ".json")
 
-    def _remember(self, requires: tuple[str, ...], pins: Sequence[Pin]) -> None:
+    def _remember(self, requires: tuple[str, ...], pins: Sequence[Pin], *, borrowed: bool = False) -> None:
+        """Keep a plan for build requirements.
+
+        :param borrowed: another machine made it: its archives come from there when they are needed.
+        """
         rows = [
             [pin.name, pin.version, pin.archive.filename, pin.archive.sha256, self._state(pin.name)] for pin in pins
         ]
-        _fs.write_file(self._memo(requires), json.dumps(rows))
+        _fs.write_file(self._memo(requires), json.dumps({"borrowed": borrowed, "pins": rows}))
 
     def _recall(self, requires: tuple[str, ...]) -> tuple[Pin, ...] | None:
         """Give a plan made before, if the view has not changed since for any project in it."""
@@ -265,19 +295,102 @@ class Engine:
         text = _fs.read_text(self._memo(requires))
         pins = []
         try:
-            for name, version, filename, sha256, state in json.loads(text or "[]"):
+            kept = json.loads(text or '{"borrowed": false, "pins": []}')
+            for name, version, filename, sha256, state in kept["pins"]:
                 archive = self.resources.index.locate(sha256, filename)
-                if not os.path.exists(archive.path) or self._state(name) != state:
+                if not (kept["borrowed"] or os.path.exists(archive.path)) or self._state(name) != state:
                     return None
                 self.resources.index.touch(archive)
                 pins.append(Pin(name, version, archive, False, ""))
-        except (ValueError, TypeError, AttributeError):  # cut short by a full disk, or written by another release
+        except (ValueError, TypeError, KeyError, AttributeError):  # cut short by a full disk, or of another release
             return None
         return tuple(pins) or None
 
     def _state(self, name: str) -> list[int]:
         project = canonical_name(name)
         return self.resources.index.state_of(self._view.key(project), project)
+
+    # What machines share
+
+    def provide(self, archive: Archive) -> None:
+        """Have an archive come that is not here, if some machine shares it."""
+        if self.sharing is not None:
+            self.sharing.fetch({archive.sha256: archive.filename})
+
+    def _shared_digest(self, question: Question) -> str:
+        from pip_accel._plan.question import shared_digest
+        from pip_accel._resources import host_pip_version
+
+        return shared_digest(question, self.resources.target, host_pip_version())
+
+    def borrow(self, question: Question) -> Plan | None:
+        """Learn what other machines found out about a question; give their plan if that holds here."""
+        sharing = self.sharing
+        digest = self._shared_digest(question) if sharing is not None else ""
+        offer = sharing.find(digest) if sharing is not None and digest else None
+        if sharing is None or offer is None or (self._recipe.own and offer.sdists):
+            return None
+        from pip_accel._plan.closing import plan_from_offer
+        from pip_accel._plan.question import roots_digest
+
+        sharing.fetch({each.sha256: each.filename for each in offer.found})
+        sharing.learn(offer, question.view.key, roots_digest(question))
+        for requires, rows in offer.builds:
+            key, locate = _key_of(requires), self.resources.index.locate
+            pins = tuple(Pin(*each[:2], locate(each[3], each[2]), False, "") for each in rows)
+            self._plans[key], self._wanted[key] = pins, requires
+            self._remember(requires, pins, borrowed=True)
+        return plan_from_offer(self.resources, question, offer)
+
+    def offer(self, question: Question, plan: Plan) -> Callable[[], int] | None:
+        """Give what shares a plan and all that it names, if that is of use to other machines; to be called once.
+
+        It gives the number of files that are there then.
+        """
+        sharing, index = self.sharing, self.resources.index
+        if sharing is None or not sharing.gives or plan.borrowed or not plan.lasting or not plan.pins:
+            return None
+        digest = self._shared_digest(question)
+        if not digest or not _is_for_everyone(question, plan, self.resources.target):
+            return None
+        from pip_accel._plan.question import MARKERS_OF_MACHINES, roots_digest
+        from pip_accel._sharing import Found, Offer, Sdist
+
+        roots = roots_digest(question)
+        found, sdists, built = [], {}, []
+        for pin in plan.pins:
+            project, archive = canonical_name(pin.name), pin.archive
+            metadata = index.metadata(archive)
+            if metadata is None or any(marker.encode() in metadata for marker in MARKERS_OF_MACHINES):
+                return None
+            view = question.view.key(project)
+            known = [
+                each
+                for each in index.known(view, project)
+                if each.version == canonical_version(pin.version) and each.roots in ("", roots)
+            ]
+            yanked = index.read_view(view, project).get("yanked", {}).get(archive.sha256)
+            link = index.origin(view, project, archive)
+            row = (pin.name, pin.version, project, archive.filename, archive.sha256, pin.requested)
+            found.append(Found(*row, yanked, link, tuple(known)))
+            if not archive.filename.endswith(".whl"):
+                facts, result = index.build_facts(archive), self.builder.find_shareable(pin)
+                if facts is None or result is None:
+                    return None
+                variant = index.variant(project)
+                sdists[archive.sha256] = Sdist(metadata.decode("utf-8", "surrogateescape"), facts, variant)
+                built.append(result)
+        builds = tuple(
+            (
+                self._wanted[key],
+                tuple((pin.name, pin.version, pin.archive.filename, pin.archive.sha256) for pin in pins),
+            )
+            for key, pins in self._plans.items()
+        )
+        output, errors = (shown_lines(text) for text in (plan.output, plan.errors))
+        texts = (output, errors, plan.learned, dict(plan.spellings), roots, sdists)
+        offer = Offer(tuple(found), *texts, builds)
+        return partial(sharing.publish, digest, offer, built)
 
     # Metadata of sdists, while pip plans
 
@@ -591,6 +704,9 @@ class Preparing:
     def recall(self, name: str) -> bytes | None:
         return self._engine.recall(name)
 
+    def borrow(self, question: Question) -> Plan | None:
+        return self._engine.borrow(question)
+
     def unpacking(self, work: str, allowed: Collection[str] | None) -> AbstractContextManager[None]:
         resources = self._engine.resources
         if resources.jobs == 1 or not self._engine.unpacks:
@@ -600,6 +716,23 @@ class Preparing:
         directory = resources.directory("arrivals")
         place, jobs = self._pass.place, resources.jobs - 1
         return Unpacking(resources.store, place, work, directory, allowed=allowed, jobs=jobs)
+
+
+def _key_of(requires: Sequence[str]) -> str:
+    """Name a set of build requirements, sorted and without duplicates."""
+    return _PLANNING + ", ".join(requires)
+
+
+def _is_for_everyone(question: Question, plan: Plan, target: Target) -> bool:
+    """Whether a plan is that for an empty environment, of nothing that lies on this machine alone."""
+    if any(pin.direct_url or pin.editable or not pin.archive.sha256 for pin in plan.pins):
+        return False
+    if question.forgets:
+        return True
+    from pip_accel._installed import find_installed
+
+    names = {canonical_name(pin.name) for pin in plan.pins}
+    return "Requirement already satisfied" not in plan.output and names.isdisjoint(find_installed(target))
 
 
 def _is_source(pin: Pin) -> bool:

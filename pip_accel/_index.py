@@ -36,6 +36,7 @@ class ViewSettings(NamedTuple):
     prefer_binary: bool
     pre: bool
     hashes: Mapping[str, tuple[str, ...]]  #: those demanded, by canonical name
+    links: tuple[str, ...] = ()  #: places of ``--find-links`` as they were given, which have their part in ``places``
 
     def key(self, project: str) -> str:
         """Name the view of a project, given by its canonical name."""
@@ -66,6 +67,10 @@ def _plain(project: str) -> str:
     return ""
 
 
+def _nowhere(archive: Archive) -> None:
+    """No archive comes from anywhere."""
+
+
 def _unset(names: Iterable[str]) -> Mapping[str, str]:
     """No variable is set."""
     return dict.fromkeys(names, "")
@@ -86,6 +91,7 @@ class LocalIndex:
         self.passing = ""  #: a directory for what is known of sdists, if it holds for this run only
         self.added = False  #: whether this run added an archive
         self.learned = 0.0  #: when this run learned something last, seconds since the epoch
+        self.provide: Callable[[Archive], object] = _nowhere  #: has an archive come that is not here
 
     # Archives
 
@@ -138,8 +144,12 @@ class LocalIndex:
     def check(self, archive: Archive) -> None:
         """See that an archive still is what its name says; what is damaged goes.
 
-        :raises Unsupported: it is damaged. The next run fetches it again.
+        :raises Unsupported: it is damaged, or gone. The next run fetches it again.
         """
+        if not os.path.exists(archive.path):
+            self.provide(archive)
+        if not os.path.exists(archive.path):
+            raise Unsupported("{filename} is not in the local index any more", filename=archive.filename)
         if _fs.hash_file(archive.path) != archive.sha256:
             os.unlink(archive.path)
             raise Unsupported("{path} was damaged, and is removed", path=archive.path)

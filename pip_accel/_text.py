@@ -12,6 +12,7 @@ __all__ = [
     "parse_boolean",
     "parse_size",
     "parse_timespan",
+    "shown_lines",
     "without_users",
     "path_to_url",
     "url_to_path",
@@ -26,6 +27,15 @@ _TIME_UNITS = {
     86400: ("d", "day", "days"),
     604800: ("w", "week", "weeks"),
 }
+
+
+#: Beginnings of what is printed of what pip said of a plan.
+_SHOWN = ("Requirement already satisfied:", "WARNING:", "Reason for being yanked:")
+
+
+def shown_lines(text: str) -> str:
+    """Give the lines that are printed of what pip said of a plan."""
+    return "\n".join(line for line in text.splitlines() if line.startswith(_SHOWN))
 
 
 def compact(text: str, **kw: object) -> str:

@@ -115,6 +115,7 @@ class Plan(NamedTuple):
     spellings: Mapping[str, str]  #: canonical names as pip spells them in its lines: as they were asked for first
     report: Mapping[str, Any] = {}  #: pip's report, if that was asked for
     sound: bool = False  #: whether it is known that pip has nothing to say of what is installed beside it
+    borrowed: bool = False  #: whether another machine made it
 
 
 class Manner(NamedTuple):

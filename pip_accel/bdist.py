@@ -41,7 +41,6 @@ from pip_accel.exceptions import (
     NoBuildOutput,
     PipAcceleratorError,
     UnsafeArchive,
-    Unsupported,
 )
 from pip_accel.req import (
     Requirement,
@@ -113,9 +112,7 @@ class BinaryDistributionManager:
         archive = requirement.archive
         if archive is not None and archive.sha256 and archive.filename.endswith(".whl"):
             return self._read(self._pack_wheel(archive.path))
-        with open_engine_for(self.config, requirement.name) as (request, engine), _translated(requirement):
-            if request.manner.require_hashes and engine.builder.shared:
-                raise Unsupported("hashes are required, and what other machines built has none that the user knows")
+        with open_engine_for(self.config, requirement.name) as (_, engine), _translated(requirement):
             built = engine.builder.obtain(requirement.pin(engine.resources.index))
             return self._read(self._keep(built.path))
 

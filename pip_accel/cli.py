@@ -370,7 +370,8 @@ def _summary(outcome: Outcome, seconds: float, *, dry_run: bool) -> str:
     """Say in one line what came from where."""
     count = len(outcome.plan.pins if dry_run else outcome.changes)
     done = "Planned" if dry_run else "Installed"
-    source = "with downloads" if outcome.online else "without network"
+    source = "from a shared cache" if outcome.plan.borrowed else "without network"
+    source = "with downloads" if outcome.online else source
     if outcome.plan.learned and not outcome.online:
         source += time.strftime(", as the index was on %Y-%m-%d", time.localtime(outcome.plan.learned))
     built = f", built {', '.join(outcome.built)}" if outcome.built else ""

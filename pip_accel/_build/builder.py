@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from pip_accel import _fs
-from pip_accel._archives import Contents, is_whole, read_wheel, write_bdist
+from pip_accel._archives import Contents, Entry, is_whole, read_manifest, read_wheel, write_bdist
 from pip_accel._build.environment import BuildEnvironment, Environments, fill_environment
 from pip_accel._build.hooks import Backend
 from pip_accel._build.key import identify_compiler, key_digest, make_key
+from pip_accel._build.libraries import Library, Machine, find_needed
 from pip_accel._build.recipe import Recipe
 from pip_accel._build.source import BuildSystem, link_eggs, named_variables, read_build_system, static_metadata, unpack_sdist
 from pip_accel._build.transform import read_dumb
@@ -33,6 +34,8 @@ __all__ = ["Builder", "Buildable", "Lent", "Prepared"]
 
 
 _LONG = 64  # bytes
+#: Where the result of a build is from: this machine, or one that has what it is linked with.
+_BUILT, _FITTING = "built", "fitting"
 
 
 class Buildable(NamedTuple):
@@ -85,6 +88,7 @@ class Builder:
     :param plan: gives the pins of build requirements, dependencies first.
     :param unpack: gives the trees of pins; those that are sdists get built for that.
     :param watcher: is told of each build.
+    :param say: is told what a user should know.
     """
 
     def __init__(
@@ -95,8 +99,10 @@ class Builder:
         plan: Callable[[Sequence[str]], Sequence[Pin]],
         unpack: Callable[[Sequence[Pin]], Sequence[Tree]],
         watcher: BuildWatcher,
+        say: Callable[[str], None],
     ) -> None:
         self._resources = resources
+        self._say = say
         self._recipe = recipe
         self._caches = caches
         self._plan = plan
@@ -111,7 +117,7 @@ class Builder:
             resources.environ,
             self._install,
         )
-        self.shared = caches.shared  #: whether results may come from other machines
+        self._unfit: set[str] = set()  #: digests of results from other machines that do not work here
         self.built: list[str] = []  #: names and versions of what this run built
 
     # Metadata
@@ -270,12 +276,72 @@ class Builder:
         return bool(pin.archive.sha256) and self._recipe.outside is not None
 
     def _find(self, buildable: Buildable) -> Archive | None:
-        for path in self._caches.candidates(buildable):
+        for path in self._caches.candidates(buildable, alone=self._recipe.own):
             archive = Archive(path, os.path.basename(path), _fs.hash_file(path))
+            if not self._fits(archive, buildable):
+                continue
             # What lies in the store was checked when it was unpacked.
             if self._resources.store.find_sound(archive.sha256) is not None or is_whole(path):
                 return archive
         return None
+
+    # Results from elsewhere
+
+    def _origin_path(self, sha256: str) -> str:
+        return self._resources.place("origins", sha256[:2], sha256)
+
+    def _fits(self, archive: Archive, buildable: Buildable) -> bool:
+        """Whether a result may be used: it was built here, or, where that is allowed, has what it is linked with here."""
+        origin = _fs.read_text(self._origin_path(archive.sha256))
+        if origin == _BUILT:
+            return True
+        if self._recipe.own or archive.sha256 in self._unfit:
+            return False
+        missing = None if origin == _FITTING else self._find_missing(archive.path)
+        if missing is not None:
+            self._unfit.add(archive.sha256)
+            wanted = f"{missing.name} of {missing.package} {missing.version}" if missing.package else missing.name
+            key = buildable.cache_key
+            self._say(
+                f"{key['name']} {key['version']} was built on another machine, where it was linked with"
+                f" {wanted.strip()}, which is not here: it is built here"
+            )
+            return False
+        if origin is None:
+            _fs.write_file(self._origin_path(archive.sha256), _FITTING)
+        return True
+
+    def _find_missing(self, path: str) -> Library | None:
+        """Give a library that an archive from elsewhere is linked with and that is not here."""
+        try:
+            links = (read_manifest(path) or {}).get("libraries") or {}
+            libraries = [Library(*map(str, row)) for row in links.get("needed", ())]
+            directories = [str(each) for each in links.get("directories", ())]
+        except (AttributeError, TypeError):
+            return Library("a library that its manifest does not name")
+        return self._machine(directories).find_missing(libraries) if libraries else None
+
+    def _machine(self, directories: Sequence[str]) -> Machine:
+        """Give what tells of libraries of this machine.
+
+        :param directories: where else the files look that are linked with them.
+        """
+        base = os.path.dirname(os.path.dirname(os.path.realpath(self._resources.target.base_python)))
+        return Machine(self._resources.environ, (*directories, os.path.join(base, "lib")))
+
+    def _describe_links(self, entries: Iterable[Entry]) -> dict[str, Any]:
+        """Give what files are linked with, as a manifest has it."""
+        names, directories = find_needed((entry.path, entry.data) for entry in entries)
+        needed = self._machine(directories).describe(names) if names else []
+        return {"needed": [list(each) for each in needed], "directories": directories}
+
+    def find_shareable(self, pin: Pin) -> tuple[str, str] | None:
+        """Give the name under which other machines look for the result of a build, and its path here."""
+        if not self.lasts(pin):
+            return None
+        buildable = self.buildable(pin)
+        found = self._find(buildable) if buildable is not None else None
+        return None if buildable is None or found is None else (self._caches.generate_filename(buildable), found.path)
 
     # Builds
 
@@ -329,6 +395,7 @@ class Builder:
                 if found is not None:
                     return found
                 path = self._build(task, buildable)
+                _fs.write_file(self._origin_path(_fs.hash_file(path)), _BUILT)
                 with open(path, "rb") as stream:
                     self._caches.put(buildable, stream)
         return self._find(buildable) or self._keep(path, pin)
@@ -423,6 +490,7 @@ class Builder:
                 key_digest=key_digest(key),
                 revision=key["revision"],
                 version=key["python"][1],
+                describe_links=self._describe_links,
             )
         return path
 

@@ -22,6 +22,7 @@ class Recipe(NamedTuple):
     outside: tuple[str, ...] | None = ()  #: what a build that is not isolated can see; ``None``: it may change
     environ: Mapping[str, str] = {}
     variables: tuple[str, ...] = ()  #: names of those that the user knows to matter
+    own: bool = False  #: whether nothing that comes from other machines is used
 
     def settings_of(self, project: str, source: str = "") -> Mapping[str, Any]:
         """Give the config settings of a project.
@@ -37,9 +38,10 @@ class Recipe(NamedTuple):
 
         settings = dict(self.settings_of(project))
         variables = choose_variables(project, self.environ, self.variables)
+        own = "-own" if self.own else ""
         if self.isolation and not settings and not self.constraints and not variables:
-            return ""
-        return "-" + digest_of([self.isolation, settings, self.constraints, self.outside, variables])[:16]
+            return own
+        return own + "-" + digest_of([self.isolation, settings, self.constraints, self.outside, variables])[:16]
 
     def state(self, names: Iterable[str]) -> Mapping[str, str]:
         """Give what the variables are now that a source names."""

@@ -7,6 +7,8 @@ where each of them names one version and pip would have nothing to say.
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
@@ -32,8 +34,9 @@ from pip_accel._values import Archive, Pin, Plan
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel._resources import Resources
+    from pip_accel._sharing import Offer
 
-__all__ = ["plan_from_pins", "plan_from_winners"]
+__all__ = ["plan_from_offer", "plan_from_pins", "plan_from_winners"]
 
 
 class _Choice(NamedTuple):
@@ -71,11 +74,35 @@ def plan_from_pins(resources: Resources, question: Question) -> Plan | None:
         return None
     if any(each.archive.yanked is not None for each in choices.values()) or _lacks_extras(question, choices):
         return None
-    if not _has_hashes(question, choices) or _is_installed(resources, question, choices):
+    archives = {name: choice.archive for name, choice in choices.items()}
+    if not _has_hashes(question, archives) or _is_installed(resources, question, choices):
         return None
     # In a circle of dependencies the order in which pip reports them counts.
     ordered = {root.name: choices[root.name] for root in roots if root.name in choices}
     return Plan(_pins(resources, question, ordered), "", "", 0, False, True, question.spellings)
+
+
+def plan_from_offer(resources: Resources, question: Question, offer: Offer) -> Plan | None:
+    """Give the plan that another machine made for an empty environment, if it holds here as well.
+
+    Its archives are in the local index as far as they were to be had.
+    """
+    index, limit = resources.index, resources.config.index_max_age
+    if question.report or (limit is not None and offer.learned and time.time() - offer.learned > limit):
+        return None
+    archives = {each.project: index.locate(each.sha256, each.filename) for each in offer.found}
+    markers = dict(resources.target.markers)
+    if not archives.keys() >= {root.name for root in question.roots if applies(root.marker, markers)}:
+        return None
+    if not all(os.path.exists(each.path) and index.metadata(each) is not None for each in archives.values()):
+        return None
+    if not _has_hashes(question, archives) or _is_installed(resources, question, archives):
+        return None
+    for archive in archives.values():
+        index.touch(archive)
+    pins = tuple(Pin(each.name, each.version, archives[each.project], each.requested, "") for each in offer.found)
+    spellings = {**offer.spellings, **question.spellings}
+    return Plan(pins, offer.output, offer.errors, offer.learned, False, True, spellings, borrowed=True)
 
 
 def _close(resources: Resources, question: Question, *, pinned: bool) -> dict[str, _Choice] | None:
@@ -171,15 +198,15 @@ def _lacks_extras(question: Question, choices: Mapping[str, _Choice]) -> bool:
     return any(name in choices and not extras <= choices[name].item.extras for name, extras in asked)
 
 
-def _has_hashes(question: Question, choices: Mapping[str, _Choice]) -> bool:
+def _has_hashes(question: Question, archives: Mapping[str, Archive]) -> bool:
     """Whether each archive has one of the hashes that are asked for, where that has to be."""
     hashes = question.view.hashes
     if not hashes and not question.require_hashes:
         return True
     names = [each.name for each in (*question.roots, *question.constraints)]
     return all(  # of hashes in two places pip takes what both have
-        f"sha256:{choice.archive.sha256}" in hashes.get(name, ()) and names.count(name) == 1
-        for name, choice in choices.items()
+        f"sha256:{archive.sha256}" in hashes.get(name, ()) and names.count(name) == 1
+        for name, archive in archives.items()
     )
 
 

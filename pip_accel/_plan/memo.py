@@ -22,6 +22,7 @@ from pip_accel._digests import blake2b
 from pip_accel._installed import trace_installed
 from pip_accel._plan.places import describe_place, is_elsewhere
 from pip_accel._resources import find_fault, host_pip_version
+from pip_accel._text import shown_lines
 from pip_accel._values import Destination, Manner, Pin, Plan, Target
 from pip_accel.exceptions import ConfigError
 
@@ -40,8 +41,6 @@ _MOST_SITUATIONS = 10  # plans in one of them
 _SALT = "salt"
 #: Beginnings of variables that no plan is independent of: paths may begin with a tilde, too.
 _VARIABLES = ("PIP_", "HOME", "USERPROFILE")
-#: Beginnings of what is printed of a plan.
-_SHOWN = ("Requirement already satisfied:", "WARNING:", "Reason for being yanked:")
 
 
 class Recording:
@@ -213,7 +212,7 @@ def _keep(
     changes = [time for path in views for time in _fs.state(os.path.join(index.root, path))[1:]]
     if max(changes, default=0) > seen * 1e9:  # another run has learned something since, and may know better
         return
-    output, errors = (_shown(text) for text in (plan.output, plan.errors))
+    output, errors = (shown_lines(text) for text in (plan.output, plan.errors))
     python, others = _split(recording.words)
     prefix = _prefix_of(python)
     manner = request.manner if python is None else request.manner._replace(python=None)
@@ -262,10 +261,6 @@ def _plans_with(path: str, meaning: object) -> dict[str, Any]:
         return dict(value["plans"]) if value["meaning"] == meaning else {}
     except (ValueError, KeyError, TypeError):
         return {}
-
-
-def _shown(text: str) -> str:
-    return "\n".join(line for line in text.splitlines() if line.startswith(_SHOWN))
 
 
 class _Digests:

@@ -8,7 +8,7 @@ from pip_accel import _fs
 from pip_accel._digests import digest_of
 from pip_accel._text import url_to_path
 
-__all__ = ["describe_place", "is_elsewhere", "is_there", "without_secrets"]
+__all__ = ["describe_place", "digest_place", "is_elsewhere", "is_there", "without_secrets"]
 
 
 def is_there(link: str) -> bool:
@@ -23,6 +23,16 @@ def describe_place(link: str) -> str:
     path = _path_of(link)
     paths = [os.path.join(path, name) for name in sorted(os.listdir(path))] if os.path.isdir(path) else [path]
     return f"{path} {digest_of([[each, *_fs.state(each)] for each in paths])}"
+
+
+def digest_place(link: str) -> str:
+    """Give a place of ``--find-links`` as it is known from machine to machine: what lies there, wherever that is."""
+    if is_elsewhere(link):
+        return without_secrets(link)
+    path = _path_of(link)
+    names = sorted(os.listdir(path)) if os.path.isdir(path) else [""]
+    paths = [(name, os.path.join(path, name) if name else path) for name in names]
+    return digest_of([[name, _fs.hash_file(each)] for name, each in paths if os.path.isfile(each)])
 
 
 def without_secrets(url: str) -> str:

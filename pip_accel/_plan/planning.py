@@ -75,6 +75,9 @@ class Sources(Protocol):
     def recall(self, name: str) -> bytes | None:
         """Give the metadata of a directory that pip came upon, by the canonical name of its project."""
 
+    def borrow(self, question: Question) -> Plan | None:
+        """Learn what other machines found out about a question; give their plan if that holds here."""
+
     def unpacking(self, work: str, allowed: Collection[str] | None) -> AbstractContextManager[None]:
         """Unpack wheels while pip fetches them.
 
@@ -109,6 +112,11 @@ def make_plan(
             return plan
     if config.offline:
         return _from_anything(pass_, say)
+    if not question.refresh:
+        before = resources.index.learned
+        plan = sources.borrow(question) or (_from_view(pass_) if resources.index.learned > before else None)
+        if plan is not None:
+            return plan
     try:
         fetched = _fetch(pass_, say)
     except PipFailed as error:

@@ -14,7 +14,7 @@ from pip_accel._names import canonical_name, leading_name
 from pip_accel._plan.arguments import Request, download_words
 from pip_accel._plan.clauses import Demand, applies
 from pip_accel._plan.options import scan
-from pip_accel._plan.places import describe_place, is_there, without_secrets
+from pip_accel._plan.places import describe_place, digest_place, is_there, without_secrets
 from pip_accel._plan.requirements import split_url
 from pip_accel._text import path_to_url
 from pip_accel._values import Target
@@ -36,9 +36,12 @@ __all__ = [
     "question_of_build",
     "roots_digest",
     "settings_for_builds",
+    "shared_digest",
     "view_settings",
 ]
 
+#: Markers that differ between machines of a kind; hardly anything depends on them.
+MARKERS_OF_MACHINES = ("platform_release", "platform_version")
 #: Options of pip that say how it reaches an index: they hold for build requirements, too.
 _CONNECTION = (
     ("trusted_hosts", "PIP_TRUSTED_HOST"),
@@ -256,6 +259,22 @@ def roots_digest(question: Question) -> str:
     return digest_of([*demands, directs, question.dependencies, *settings])
 
 
+def shared_digest(question: Question, target: Target, pip: str) -> str:
+    """Name a question on all machines where pip gives the same answer to it in an empty environment.
+
+    It is empty where that cannot be told: where something lies on this machine alone, or may change.
+
+    :param pip: version of the pip that answers.
+    """
+    if question.directs or question.stand_ins or question.locks or question.odd_places:
+        return ""
+    view = question.view
+    (index_url, extra_index_urls, _, no_index), links = view.places[:4], map(digest_place, view.links)
+    everywhere = view._replace(places=(index_url, extra_index_urls, sorted(set(links)), no_index))
+    markers = [pair for pair in target.markers if pair[0] not in MARKERS_OF_MACHINES]
+    return digest_of([roots_digest(question._replace(view=everywhere)), markers, pip])
+
+
 def view_settings(request: Request, target: Target, tag: str) -> ViewSettings:
     """Give what decides which archives a request may see. Directories that it names are looked into.
 
@@ -273,6 +292,7 @@ def view_settings(request: Request, target: Target, tag: str) -> ViewSettings:
             tuple(dict.fromkeys(describe_place(link) for link in index.find_links)),
             index.no_index,
         ),
+        links=tuple(index.find_links),
         target=f"{tag}-{target.version}",
         no_binary=request.format_control.no_binary,
         only_binary=request.format_control.only_binary,
@@ -282,9 +302,13 @@ def view_settings(request: Request, target: Target, tag: str) -> ViewSettings:
     )
 
 
-def settings_for_builds(view: ViewSettings) -> ViewSettings:
-    """Give the settings for build requirements: those are built from wheels wherever there are any."""
-    return view._replace(no_binary=frozenset(), only_binary=frozenset(), hashes={})
+def settings_for_builds(view: ViewSettings, *, own: bool = False) -> ViewSettings:
+    """Give the settings for build requirements: those are built from wheels wherever there are any.
+
+    :param own: see nothing that was learned from other machines.
+    """
+    places = (*view.places, "own") if own else view.places
+    return view._replace(places=places, no_binary=frozenset(), only_binary=frozenset(), hashes={})
 
 
 def build_environ(request: Request, environ: Mapping[str, str]) -> dict[str, str]:

@@ -167,10 +167,12 @@ class CacheManager:
 
         return next((path for path in self.candidates(requirement) if is_whole(path)), None)
 
-    def candidates(self, requirement: Any) -> Iterator[str]:
+    def candidates(self, requirement: Any, *, alone: bool = False) -> Iterator[str]:
         """Give the paths of the archives that backends have for a requirement.
 
         Those of the local cache are checked by their keys only, those of others completely.
+
+        :param alone: ask the local cache only.
         """
         from pip_accel._archives import is_whole, read_manifest
         from pip_accel._build.key import key_digest
@@ -181,6 +183,8 @@ class CacheManager:
         filename = self.generate_filename(requirement)
         shared = self.shared
         for backend in list(self.backends):
+            if backend in shared and alone:
+                continue
             if backend in shared:
                 path = self._fetch(backend, filename, lambda path: is_sought(path) and is_whole(path))
             else:

@@ -108,6 +108,9 @@ class World:
     def recall(self, name):
         return None
 
+    def borrow(self, question):
+        """No other machine shares anything."""
+
     def unpacking(self, work, allowed):
         return nullcontext()
 

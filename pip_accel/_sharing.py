@@ -1,0 +1,348 @@
+"""What machines share beside built archives: plans, and the archives that they are made of.
+
+Nothing is listed, and no object changes. An archive is named by its digest. A plan is named by the question that it
+answers, and a number: the first answer is 0, and a newer one that is another gets the next number. A plan is written
+after what it names. What comes from there is as trustworthy as everybody who may write there: see ``docs/sharing.rst``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from pip_accel import _fs
+from pip_accel._index import Known
+from pip_accel._text import escape_unprintable, shown_lines
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pip_accel._index import LocalIndex
+    from pip_accel._resources import Resources
+    from pip_accel.caches import CacheManager
+
+__all__ = ["Found", "Offer", "Sdist", "Sharing"]
+
+_FORMAT = 1
+_TRANSFERS = 12  # at a time
+_SHA256 = re.compile("[0-9a-f]{64}")
+_PLAIN = re.compile(r"[\w.!+-]+", re.ASCII)
+_PROJECT = re.compile("[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+
+
+class Found(NamedTuple):
+    """A distribution of a plan, and what the index of its machine said of it."""
+
+    name: str  #: as the metadata spells it
+    version: str  #: as the metadata spells it
+    project: str  #: canonical name
+    filename: str
+    sha256: str
+    requested: bool
+    yanked: str | None  #: see :class:`~pip_accel._values.Archive`
+    link: str  #: by which it came
+    known: tuple[Known, ...]
+
+
+class Sdist(NamedTuple):
+    """What is known of a source distribution."""
+
+    metadata: str
+    facts: Mapping[str, Any]  #: of its build, see :meth:`~pip_accel._index.LocalIndex.build_facts`
+    variant: str  #: the way in which it is built, see :meth:`~pip_accel._build.recipe.Recipe.variant`
+
+
+class Offer(NamedTuple):
+    """The answer to a question for an empty environment, and what carrying it out needs to know."""
+
+    found: tuple[Found, ...]  #: dependencies first
+    output: str
+    errors: str
+    learned: float  #: see :class:`~pip_accel._values.Plan`
+    spellings: Mapping[str, str]
+    roots: str  #: local name of the question, as it stands in ``known``
+    sdists: Mapping[str, Sdist]  #: by digest
+    #: Plans for build requirements: these, and name, version, file name and digest of what satisfies them.
+    builds: tuple[tuple[tuple[str, ...], tuple[tuple[str, str, str, str], ...]], ...]
+
+    @property
+    def archives(self) -> dict[str, str]:
+        """File names by digest: of all that it names."""
+        needed = {sha256: filename for _, rows in self.builds for _, _, filename, sha256 in rows}
+        return {**needed, **{each.sha256: each.filename for each in self.found}}
+
+
+class Sharing:
+    """Takes from shared caches, and gives to them."""
+
+    def __init__(self, resources: Resources, caches: CacheManager) -> None:
+        self._index: LocalIndex = resources.index
+        self._caches = caches
+        self._newest: dict[str, tuple[int, Offer]] = {}  #: number and plan by question
+        self.taken = 0  #: number of archives that came
+
+    @property
+    def gives(self) -> bool:
+        """Whether any shared cache may be written to."""
+        return any(not backend.read_only for backend in self._caches.shared)
+
+    # Archives
+
+    def fetch(self, archives: Mapping[str, str]) -> None:
+        """Have archives come into the local index, as far as a shared cache has them.
+
+        :param archives: file names by digest.
+        """
+        from pip_accel._process import in_parallel
+
+        missing = [(sha256, name) for sha256, name in archives.items() if not self._is_here(sha256, name)]
+        if missing:
+            self.taken += sum(in_parallel(self._fetch, missing, min(_TRANSFERS, len(missing))))
+
+    def _is_here(self, sha256: str, filename: str) -> bool:
+        return os.path.exists(self._index.locate(sha256, filename).path)
+
+    def _fetch(self, item: tuple[str, str]) -> bool:
+        sha256, filename = item
+        path = self._caches.fetch(_archive_name(sha256, filename), lambda path: _fs.hash_file(path) == sha256)
+        if path is None:
+            return False
+        archive = self._index.add(path) if self._is_ours(path) else self._index.add_copy(path)
+        if archive.sha256 != sha256:
+            return False
+        if filename.endswith(".whl"):
+            from pip_accel._archives import wheel_metadata
+
+            self._index.set_metadata(archive, wheel_metadata(archive.path))
+        return True
+
+    # Plans
+
+    def find(self, question: str) -> Offer | None:
+        """Give the newest plan for a question.
+
+        :param question: see :func:`~pip_accel._plan.question.shared_digest`.
+        """
+        if question in self._newest:
+            return self._newest[question][1]
+        first = self._read(question, 0)
+        if first is None:
+            return None
+        number, offer = 0, first
+        if first.learned:  # else it is the only answer
+            number, offer = _find_last(partial(self._read, question), first)
+        self._newest[question] = number, offer
+        return offer
+
+    def _read(self, question: str, number: int) -> Offer | None:
+        offers = []
+
+        def is_sound(path: str) -> bool:
+            try:
+                with gzip.open(path) as stream:
+                    offers.append(_parse(json.load(stream), question))
+            except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError):
+                return False
+            return True
+
+        path = self._caches.fetch(_plan_name(question, number), is_sound)
+        if path is None:
+            return None
+        if self._is_ours(path):
+            os.unlink(path)  # what it says is kept elsewhere
+        return offers[-1]
+
+    def _is_ours(self, path: str) -> bool:
+        """Whether a file was put into the binary cache for us, and not where others look for it, too."""
+        return os.path.realpath(path).startswith(os.path.realpath(self._caches.config.binary_cache) + os.sep)
+
+    def learn(self, offer: Offer, keys: Callable[[str], str], roots: str) -> None:
+        """Have the local index know what a plan's machine knew of those of its archives that are here.
+
+        :param keys: gives the view of a project, see :meth:`~pip_accel._index.ViewSettings.key`.
+        :param roots: local name of the question.
+        """
+        index = self._index
+        for each in offer.found:
+            archive = index.locate(each.sha256, each.filename)._replace(yanked=each.yanked)
+            if not os.path.exists(archive.path):
+                continue
+            sdist = offer.sdists.get(each.sha256)
+            if sdist is not None and sdist.variant == index.variant(each.project):
+                index.set_build_facts(archive, sdist.facts)
+                index.set_metadata(archive, sdist.metadata.encode("utf-8", "surrogateescape"))
+            for known in each.known:
+                own = known._replace(roots=roots if known.roots else "")
+                index.learn(keys(each.project), each.project, archive, own, each.link)
+        times = [known.time for each in offer.found for known in each.known]
+        answer = {each.project: each.known[0].version for each in offer.found if each.known}
+        index.keep_answer(roots, answer, min(times, default=0.0))
+
+    def publish(self, question: str, offer: Offer, built: Iterable[tuple[str, str]]) -> int:
+        """Give a plan to the shared caches, after all that it names; give the number of archives looked after.
+
+        :param built: names and paths of what was built for it.
+        """
+        from pip_accel._process import in_parallel
+
+        files = [
+            (_archive_name(sha256, filename), self._index.locate(sha256, filename).path)
+            for sha256, filename in offer.archives.items()
+        ]
+        files += built
+        files = [(name, path) for name, path in files if os.path.exists(path)]
+        in_parallel(self._give, files, min(_TRANSFERS, len(files)) or 1)
+        before = self.find(question)
+        number = 0 if before is None else self._newest[question][0] + 1
+        if self.gives and (before is None or _is_news(offer, before, self._caches.config.index_max_age)):
+            import io
+
+            data = gzip.compress(json.dumps(_spell(offer, question)).encode(), mtime=0)
+            self._caches.share(_plan_name(question, number), io.BytesIO(data))
+            self._newest[question] = number, offer
+        return len(files)
+
+    def _give(self, item: tuple[str, str]) -> None:
+        name, path = item
+        with open(path, "rb") as stream:
+            self._caches.share(name, stream)
+
+
+def _archive_name(sha256: str, filename: str) -> str:
+    return f"archives/{sha256[:2]}/{sha256}/{filename}"
+
+
+def _plan_name(question: str, number: int) -> str:
+    return f"plans/v{_FORMAT}/{question[:2]}/{question}/{number}.json.gz"
+
+
+def _find_last(read: Callable[[int], Offer | None], first: Offer) -> tuple[int, Offer]:
+    """Give the plan with the highest number, and that: numbers have no gaps.
+
+    It takes two requests if there is one plan, and few if there are many.
+    """
+    low, offer, step = 0, first, 1
+    while (found := read(low + step)) is not None:
+        low, offer, step = low + step, found, step * 2
+    high = low + step  # there is none
+    while high - low > 1:
+        middle = (low + high) // 2
+        found = read(middle)
+        if found is None:
+            high = middle
+        else:
+            low, offer = middle, found
+    return low, offer
+
+
+def _is_news(offer: Offer, before: Offer, max_age: float | None) -> bool:
+    """Whether a plan says more than one that is there: another answer, or the same of a later time if that matters."""
+    if offer.learned <= before.learned:
+        return False
+    return max_age is not None or [each[:5] for each in offer.found] != [each[:5] for each in before.found]
+
+
+def _spell(offer: Offer, question: str) -> dict[str, Any]:
+    """Give a plan as JSON has it."""
+    return {
+        "format": _FORMAT,
+        "question": question,
+        "found": [
+            [*each[:8], [[sorted(known.clauses), *known[1:]] for known in each.known]] for each in offer.found
+        ],
+        "output": offer.output,
+        "errors": offer.errors,
+        "learned": offer.learned,
+        "spellings": dict(offer.spellings),
+        "roots": offer.roots,
+        "sdists": {sha256: [each.metadata, dict(each.facts), each.variant] for sha256, each in offer.sdists.items()},
+        "builds": offer.builds,
+    }
+
+
+def _parse(value: Any, question: str) -> Offer:
+    """Read a plan that anybody may have written.
+
+    :raises ValueError: or :class:`KeyError`, :class:`TypeError`, :class:`AttributeError`: it makes no sense.
+    """
+    if value["format"] != _FORMAT or value["question"] != question:
+        raise ValueError("it is another one")
+    found = [
+        Found(
+            _matched(_PLAIN, name),
+            _matched(_PLAIN, version),
+            _matched(_PROJECT, project),
+            _filename(filename),
+            _matched(_SHA256, sha256),
+            bool(requested),
+            None if yanked is None else _text(yanked),
+            _text(link),
+            tuple(
+                Known(frozenset(map(_text, clauses)), _text(winner), float(when), _text(roots))
+                for clauses, winner, when, roots in known
+            ),
+        )
+        for name, version, project, filename, sha256, requested, yanked, link, known in value["found"]
+    ]
+    return Offer(
+        tuple(found),
+        _lines(value["output"]),
+        _lines(value["errors"]),
+        float(value["learned"]),
+        {_matched(_PROJECT, name): _matched(_PLAIN, spelled) for name, spelled in value["spellings"].items()},
+        _text(value["roots"]),
+        {
+            _matched(_SHA256, sha256): Sdist(_text(metadata), _facts(facts), _text(variant))
+            for sha256, (metadata, facts, variant) in value["sdists"].items()
+        },
+        tuple(
+            (
+                tuple(map(_text, requires)),
+                tuple(
+                    (_matched(_PLAIN, name), _matched(_PLAIN, version), _filename(filename), _matched(_SHA256, sha256))
+                    for name, version, filename, sha256 in rows
+                ),
+            )
+            for requires, rows in value["builds"]
+        ),
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def _lines(value: Any) -> str:
+    return "\n".join(map(escape_unprintable, shown_lines(_text(value)).splitlines()))
+
+
+def _matched(pattern: re.Pattern[str], value: Any) -> str:
+    if not pattern.fullmatch(_text(value)):
+        raise ValueError("not as it has to be")
+    return _text(value)
+
+
+def _filename(value: Any) -> str:
+    """Give the name of an archive, which is to lie in a directory of its own.
+
+    :raises ValueError: it is none.
+    """
+    from pip_accel._index import name_and_version
+
+    if os.path.basename(_text(value)) != value or "\\" in value or "\0" in value or name_and_version(value) is None:
+        raise ValueError("not the name of an archive")
+    return _text(value)
+
+
+def _facts(value: Any) -> dict[str, Any]:
+    """Give what is known of a build: lists and mappings of texts."""
+    requires, dynamic = ([*map(_text, value[name])] for name in ("requires", "dynamic"))
+    variables = {_text(name): _text(digest) for name, digest in value["variables"].items()}
+    return {"requires": requires, "dynamic": dynamic, "variables": variables, "binding": bool(value["binding"])}
