@@ -173,7 +173,7 @@ class Engine:
             if self._sharing is None and self.caches.shared:
                 from pip_accel._sharing import Sharing
 
-                self._sharing = Sharing(self.resources, self.caches)
+                self._sharing = Sharing(self.resources, self.caches, own=self._recipe.own)
             return self._sharing
 
     @property
@@ -333,7 +333,7 @@ class Engine:
         from pip_accel._plan.closing import plan_from_offer
         from pip_accel._plan.question import roots_digest
 
-        sharing.fetch({each.sha256: each.filename for each in offer.found})
+        sharing.fetch({each.sha256: each.filename for each in offer.found}, offer.trees)
         sharing.learn(offer, question.view.key, roots_digest(question))
         for requires, rows in offer.builds:
             key, locate = _key_of(requires), self.resources.index.locate
@@ -357,7 +357,7 @@ class Engine:
         from pip_accel._sharing import Found, Offer, Sdist
 
         roots = roots_digest(question)
-        found, sdists, built = [], {}, []
+        found, sdists, built, trees = [], {}, [], []
         for pin in plan.pins:
             project, archive = canonical_name(pin.name), pin.archive
             metadata = index.metadata(archive)
@@ -379,7 +379,9 @@ class Engine:
                     return None
                 variant = index.variant(project)
                 sdists[archive.sha256] = Sdist(metadata.decode("utf-8", "surrogateescape"), facts, variant)
-                built.append(result)
+                name, archive = result
+                built.append((name, archive.path))
+            trees.append(archive.sha256)
         builds = tuple(
             (
                 self._wanted[key],
@@ -389,7 +391,7 @@ class Engine:
         )
         output, errors = (shown_lines(text) for text in (plan.output, plan.errors))
         texts = (output, errors, plan.learned, dict(plan.spellings), roots, sdists)
-        offer = Offer(tuple(found), *texts, builds)
+        offer = Offer(tuple(found), *texts, builds, tuple(trees))
         return partial(sharing.publish, digest, offer, built)
 
     # Metadata of sdists, while pip plans

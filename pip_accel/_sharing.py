@@ -8,9 +8,11 @@ after what it names. What comes from there is as trustworthy as everybody who ma
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import re
+import shutil
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -69,6 +71,7 @@ class Offer(NamedTuple):
     sdists: Mapping[str, Sdist]  #: by digest
     #: Plans for build requirements: these, and name, version, file name and digest of what satisfies them.
     builds: tuple[tuple[tuple[str, ...], tuple[tuple[str, str, str, str], ...]], ...]
+    trees: tuple[str, ...]  #: digests of archives that byte code goes with: of wheels, and of what was built
 
     @property
     def archives(self) -> dict[str, str]:
@@ -78,13 +81,17 @@ class Offer(NamedTuple):
 
 
 class Sharing:
-    """Takes from shared caches, and gives to them."""
+    """Takes from shared caches, and gives to them.
 
-    def __init__(self, resources: Resources, caches: CacheManager) -> None:
+    :param own: take nothing that was made elsewhere.
+    """
+
+    def __init__(self, resources: Resources, caches: CacheManager, *, own: bool = False) -> None:
         self._index: LocalIndex = resources.index
+        self._store = resources.store
         self._caches = caches
+        self._place = None if own else resources.directory("byte-code")
         self._newest: dict[str, tuple[int, Offer]] = {}  #: number and plan by question
-        self.taken = 0  #: number of archives that came
 
     @property
     def gives(self) -> bool:
@@ -93,33 +100,52 @@ class Sharing:
 
     # Archives
 
-    def fetch(self, archives: Mapping[str, str]) -> None:
+    def fetch(self, archives: Mapping[str, str], trees: Iterable[str] = ()) -> None:
         """Have archives come into the local index, as far as a shared cache has them.
 
         :param archives: file names by digest.
+        :param trees: digests of archives whose byte code is to come as well, for the store of this run.
         """
         from pip_accel._process import in_parallel
 
         missing = [(sha256, name) for sha256, name in archives.items() if not self._is_here(sha256, name)]
-        if missing:
-            self.taken += sum(in_parallel(self._fetch, missing, min(_TRANSFERS, len(missing))))
+        tasks = [partial(self._fetch, *each) for each in missing]
+        if (place := self._place) is not None:
+            tasks += [partial(self._fetch_byte_code, each, place) for each in trees if not self._store.has(each)]
+        if tasks:
+            in_parallel(lambda task: task(), tasks, min(_TRANSFERS, len(tasks)))
 
     def _is_here(self, sha256: str, filename: str) -> bool:
         return os.path.exists(self._index.locate(sha256, filename).path)
 
-    def _fetch(self, item: tuple[str, str]) -> bool:
-        sha256, filename = item
+    def _fetch_byte_code(self, sha256: str, place: str) -> None:
+        from pip_accel._byte_code import unpack
+
+        name = self._store.name_byte_code(sha256)
+
+        def is_sound(path: str) -> bool:
+            try:
+                with open(path, "rb") as stream:
+                    next(unpack(stream.read(), name), None)
+            except ValueError:
+                return False
+            return True
+
+        path = self._caches.fetch(_byte_code_name(name), is_sound)
+        if path is not None and self._is_ours(path):
+            path = shutil.move(path, os.path.join(place, name))
+        if path is not None:
+            self._store.packed[sha256] = path
+
+    def _fetch(self, sha256: str, filename: str) -> None:
         path = self._caches.fetch(_archive_name(sha256, filename), lambda path: _fs.hash_file(path) == sha256)
         if path is None:
-            return False
+            return
         archive = self._index.add(path) if self._is_ours(path) else self._index.add_copy(path)
-        if archive.sha256 != sha256:
-            return False
-        if filename.endswith(".whl"):
+        if archive.sha256 == sha256 and filename.endswith(".whl"):
             from pip_accel._archives import wheel_metadata
 
             self._index.set_metadata(archive, wheel_metadata(archive.path))
-        return True
 
     # Plans
 
@@ -196,25 +222,36 @@ class Sharing:
         ]
         files += built
         files = [(name, path) for name, path in files if os.path.exists(path)]
-        in_parallel(self._give, files, min(_TRANSFERS, len(files)) or 1)
+        tasks = [partial(self._give, *each) for each in files]
+        tasks += [partial(self._give_byte_code, each) for each in offer.trees]
+        in_parallel(lambda task: task(), tasks, min(_TRANSFERS, len(tasks)) or 1)
         before = self.find(question)
         number = 0 if before is None else self._newest[question][0] + 1
         if self.gives and (before is None or _is_news(offer, before, self._caches.config.index_max_age)):
-            import io
-
             data = gzip.compress(json.dumps(_spell(offer, question)).encode(), mtime=0)
-            self._caches.share(_plan_name(question, number), io.BytesIO(data))
+            self._caches.share(_plan_name(question, number), lambda: io.BytesIO(data))
             self._newest[question] = number, offer
         return len(files)
 
-    def _give(self, item: tuple[str, str]) -> None:
-        name, path = item
+    def _give(self, name: str, path: str) -> None:
         with open(path, "rb") as stream:
-            self._caches.share(name, stream)
+            self._caches.share(name, lambda: stream)
+
+    def _give_byte_code(self, sha256: str) -> None:
+        from pip_accel._byte_code import pack
+
+        name = self._store.name_byte_code(sha256)
+        tree = self._store.find_sound(sha256)  # what somebody has edited in some environment is not for others
+        if tree is not None and tree.byte_code:
+            self._caches.share(_byte_code_name(name), lambda: io.BytesIO(pack(tree, name)))
 
 
 def _archive_name(sha256: str, filename: str) -> str:
     return f"archives/{sha256[:2]}/{sha256}/{filename}"
+
+
+def _byte_code_name(name: str) -> str:
+    return f"byte-code/v{_FORMAT}/{name[:2]}/{name}"
 
 
 def _plan_name(question: str, number: int) -> str:
@@ -262,6 +299,7 @@ def _spell(offer: Offer, question: str) -> dict[str, Any]:
         "roots": offer.roots,
         "sdists": {sha256: [each.metadata, dict(each.facts), each.variant] for sha256, each in offer.sdists.items()},
         "builds": offer.builds,
+        "trees": offer.trees,
     }
 
 
@@ -310,6 +348,7 @@ def _parse(value: Any, question: str) -> Offer:
             )
             for requires, rows in value["builds"]
         ),
+        tuple(_matched(_SHA256, each) for each in value["trees"]),
     )
 
 

@@ -45,6 +45,7 @@ class Store:
         self.jobs = jobs
         self.added = False  #: whether this run added a tree
         self.edited: list[tuple[str, str]] = []  #: trees that somebody had edited: name and version, and the file
+        self.packed: dict[str, str] = {}  #: paths of byte code that other machines made, by digest of the archive
         self._sound: dict[str, Tree] = {}
         self._byte_code_mode = stat.S_IMODE(0o666 & ~umask)
         self._byte_code = f"-{target.cache_tag}-{target.magic}" + ("-hash" if by_hash else "")
@@ -54,6 +55,10 @@ class Store:
 
     def _byte_code_location(self, sha256: str) -> str:
         return self._location(sha256) + self._byte_code
+
+    def name_byte_code(self, sha256: str) -> str:
+        """Name the byte code of an archive, the same on all machines that can use it."""
+        return sha256 + self._byte_code
 
     def has(self, sha256: str) -> bool:
         """Whether the tree of an archive is there."""
@@ -141,10 +146,16 @@ class Store:
                     _write_manifest(tree.path, write_manifest(tree))
                 sources[archive.sha256] = expand(tree)
             bare: list[tuple[Tree, str]] = []
+            compiled: dict[str, int] = {}
+            uncompiled: list[tuple[Tree, str]] = []
             for sha256, tree in sources.items():
                 if any(map(_is_python, tree.files)) and self._with_byte_code(sha256, tree) is None:
                     bare.append((tree, _stage(self._byte_code_location(sha256), staged)))
-            compiled = self._compile(bare, jobs)
+                    made = self._unpack_byte_code(sha256, *bare[-1])
+                    compiled.update(made or {})
+                    if made is None:
+                        uncompiled.append(bare[-1])
+            compiled.update(self._compile(uncompiled, jobs))
             for tree, location in bare:
                 _write_manifest(location, write_byte_code(tree, self._byte_code_files(tree, location, compiled)))
             for location, final in staged:
@@ -201,6 +212,35 @@ class Store:
             tuple(files.values()),
             contents.rows,
         )
+
+    def _unpack_byte_code(self, sha256: str, tree: Tree, location: str) -> dict[str, int] | None:
+        """Write byte code that another machine made below a directory; give sizes by path, ``None`` if there is none.
+
+        Only what would be made here is taken: one file for each file of Python, and nothing else.
+        """
+        path = self.packed.get(sha256)
+        if path is None:
+            return None
+        from pip_accel._byte_code import unpack
+
+        magic, made = bytes.fromhex(self.target.magic), {}
+        wanted = {(file.scheme, self._byte_code_path(file.path)) for file in tree.files if _is_python(file)}
+        directories: set[str] = set()
+        try:
+            with open(path, "rb") as stream:
+                for scheme, relative, data in unpack(stream.read(), self.name_byte_code(sha256)):
+                    target = os.path.join(location, scheme, *relative.split("/"))
+                    if (scheme, relative) not in wanted or data[: len(magic)] != magic:
+                        raise ValueError(relative)
+                    directory = os.path.dirname(target)
+                    if directory not in directories:
+                        directories.add(directory)
+                        _fs.make_directory(directory)
+                    _write_file(target, data, self._byte_code_mode, tree.mtime)
+                    made[target] = len(data)
+        except (ValueError, FileNotFoundError):  # made here then, over what was written
+            return None
+        return made
 
     def _compile(self, trees: Iterable[tuple[Tree, str]], jobs: int) -> dict[str, int]:
         """Make the byte code of trees below a directory for each, over all cores; give the sizes of what was made."""
@@ -260,7 +300,7 @@ class Store:
         return found
 
 
-def _write_file(path: str, data: bytes, mode: int, mtime: int) -> None:
+def _write_file(path: str, data: bytes | memoryview, mode: int, mtime: int) -> None:
     """Write a file of a tree; of names that come twice the last one counts."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), mode)
     try:

@@ -335,13 +335,13 @@ class Builder:
         needed = self._machine(directories).describe(names) if names else []
         return {"needed": [list(each) for each in needed], "directories": directories}
 
-    def find_shareable(self, pin: Pin) -> tuple[str, str] | None:
-        """Give the name under which other machines look for the result of a build, and its path here."""
+    def find_shareable(self, pin: Pin) -> tuple[str, Archive] | None:
+        """Give the name under which other machines look for the result of a build, and that."""
         if not self.lasts(pin):
             return None
         buildable = self.buildable(pin)
         found = self._find(buildable) if buildable is not None else None
-        return None if buildable is None or found is None else (self._caches.generate_filename(buildable), found.path)
+        return None if buildable is None or found is None else (self._caches.generate_filename(buildable), found)
 
     # Builds
 

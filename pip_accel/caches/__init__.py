@@ -68,6 +68,10 @@ class AbstractCacheBackend(metaclass=CacheBackendMeta):
         """
         raise NotImplementedError
 
+    def has(self, filename: str) -> bool:
+        """Whether it is known that something is stored under a name, and was not rejected. Saves to put it again."""
+        return False
+
     def reject(self, filename: str) -> None:
         """Know that what :meth:`get` gave under a name is damaged: it is to be replaced by what is put next."""
 
@@ -196,7 +200,7 @@ class CacheManager:
         """Store an archive in every backend."""
         filename = self.generate_filename(requirement)
         for backend in list(self.backends):
-            self._put(backend, filename, handle)
+            self._put(backend, filename, lambda: handle)
 
     def generate_filename(self, requirement: Any) -> str:
         """Name the archive of a requirement: ``v<revision>/<name>/<name>-<version>-<tags>-<digest>.tar.gz``."""
@@ -214,10 +218,13 @@ class CacheManager:
                 return path
         return None
 
-    def share(self, filename: str, handle: BinaryIO) -> None:
-        """Store a file in every shared backend."""
+    def share(self, filename: str, provide: Callable[[], BinaryIO]) -> None:
+        """Store a file in every shared backend.
+
+        :param provide: opens it, or makes it; called if it is needed. It is for the caller to close it.
+        """
         for backend in self.shared:
-            self._put(backend, filename, handle)
+            self._put(backend, filename, provide)
 
     def _fetch(self, backend: AbstractCacheBackend, filename: str, is_sound: Callable[[str], bool]) -> str | None:
         path: str | None = self._call(backend, "get", filename)
@@ -228,7 +235,8 @@ class CacheManager:
         self._call(backend, "reject", filename)
         return None
 
-    def _put(self, backend: AbstractCacheBackend, filename: str, handle: BinaryIO) -> None:
-        if not backend.read_only:
+    def _put(self, backend: AbstractCacheBackend, filename: str, provide: Callable[[], BinaryIO]) -> None:
+        if not backend.read_only and not self._call(backend, "has", filename):
+            handle = provide()
             handle.seek(0)
             self._call(backend, "put", filename, handle)

@@ -174,12 +174,22 @@ class S3CacheBackend(AbstractCacheBackend):
         return None
 
     def put(self, filename: str, handle: BinaryIO) -> None:
-        """Upload a file, unless it is there or the bucket is only read. A refusal makes it read-only for this run.
+        """Upload a file, unless the bucket is only read. A refusal makes it read-only for the rest of the run.
 
         :raises CacheBackendError: S3 failed.
         """
         if not self.read_only:
             self._patiently(partial(self._upload, filename, handle), f"take {filename}")
+
+    def has(self, filename: str) -> bool:
+        """Whether there is an object for a file.
+
+        :raises CacheBackendError: S3 failed.
+        """
+        if filename in self._rejected:
+            return False
+        found: bool = self._patiently(partial(self._look_for, filename), f"look for {filename}")
+        return found
 
     def reject(self, filename: str) -> None:
         """Know that an object is damaged: it will be replaced."""
@@ -188,8 +198,6 @@ class S3CacheBackend(AbstractCacheBackend):
     def _upload(self, filename: str, handle: BinaryIO, progress: _Progress) -> None:
         from botocore.exceptions import ClientError
 
-        if filename not in self._rejected and self._has(filename):
-            return
         try:
             try:
                 self._send(filename, handle, progress)
@@ -211,7 +219,7 @@ class S3CacheBackend(AbstractCacheBackend):
             self.config.s3_cache_readonly = True
             self._tell("takes nothing from here, and is only read in this run", error)
 
-    def _has(self, filename: str) -> bool:
+    def _look_for(self, filename: str, progress: _Progress) -> bool:
         from botocore.exceptions import ClientError
 
         try:

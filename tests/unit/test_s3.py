@@ -72,7 +72,6 @@ def test_a_failing_service_is_an_error_of_the_backend(backend, service):
 
 
 def test_a_refused_upload_makes_the_bucket_read_only_for_the_rest_of_the_run(config, backend, service):
-    service.add_client_error("head_object", "404", http_status_code=404)
     service.add_client_error("put_object", "AccessDenied", http_status_code=403)
     backend.put("v8/x.tar.gz", io.BytesIO(b"content"))
     assert config.s3_cache_readonly
@@ -81,7 +80,6 @@ def test_a_refused_upload_makes_the_bucket_read_only_for_the_rest_of_the_run(con
 
 def test_a_missing_bucket_is_made_if_that_is_wanted(config, backend, service):
     config.s3_cache_create_bucket = True
-    service.add_client_error("head_object", "404", http_status_code=404)
     service.add_client_error("put_object", "NoSuchBucket", http_status_code=404)
     service.add_response("create_bucket", {}, {"Bucket": "wheels"})
     service.add_response("put_object", {})
