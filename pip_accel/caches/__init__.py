@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from pip_accel.exceptions import CacheBackendDisabledError
@@ -31,7 +32,7 @@ class CacheBackendMeta(type):
 class AbstractCacheBackend(metaclass=CacheBackendMeta):
     """What a cache backend has to offer. Defining a subclass registers it."""
 
-    PRIORITY: ClassVar[int] = 0  #: lower is asked first; ``local`` has 10, ``s3`` 20
+    PRIORITY: ClassVar[int] = 0  #: of shared ones, lower is asked first; ``local``, before all, has 10, ``s3`` 20
     CONCURRENT: ClassVar[bool] = False  #: whether several threads may call it at a time
 
     def __init__(self, config: Config) -> None:
@@ -99,41 +100,49 @@ class CacheManager:
         self._backends: list[AbstractCacheBackend] | None = None
         self._changing = threading.RLock()
         self._calling: dict[int, AbstractContextManager[object]] = {}  #: by identity of a backend
+        self._damaged: dict[int, set[str]] = {}  #: what was not what its name says, by identity of a backend
 
     @property
     def backends(self) -> list[AbstractCacheBackend]:
         """The backends in use, in the order in which they are asked."""
         with self._changing:
             if self._backends is None:
-                self._load_entry_points()
-                self._backends = []
-                for backend_class in sorted(_registered, key=lambda each: each.PRIORITY):
-                    if self._alone and backend_class.__name__ != "LocalCacheBackend":
-                        continue
-                    try:
-                        backend = backend_class(self.config)
-                    except Exception as error:  # a third party's constructor may raise anything
-                        self._report(backend_class.__name__, error)
-                        continue
-                    if self._on_report is not None:
-                        backend.report = self._on_report  # type: ignore[assignment, method-assign]
-                    self._calling[id(backend)] = nullcontext() if backend.CONCURRENT else threading.Lock()
-                    self._backends.append(backend)
+                if not self._alone:
+                    self._load_entry_points()
+                local = self._local
+                classes = sorted(_registered, key=lambda each: each.PRIORITY) if not self._alone else []
+                others = [self._make(each) for each in classes if local is None or each is not type(local)]
+                self._backends = [each for each in (local, *others) if each is not None]
+                self._backends.sort(key=lambda each: each.PRIORITY)
             return self._backends
+
+    @cached_property
+    def _local(self) -> AbstractCacheBackend | None:
+        """The local backend. It is asked before the others are looked up, which takes time."""
+        from pip_accel.caches.local import LocalCacheBackend
+
+        return self._make(LocalCacheBackend) if LocalCacheBackend in _registered else None
+
+    def _make(self, backend_class: type[AbstractCacheBackend]) -> AbstractCacheBackend | None:
+        try:
+            backend = backend_class(self.config)
+        except Exception as error:  # a third party's constructor may raise anything
+            self._report(backend_class.__name__, error)
+            return None
+        if self._on_report is not None:
+            backend.report = self._on_report  # type: ignore[assignment, method-assign]
+        self._calling[id(backend)] = nullcontext() if backend.CONCURRENT else threading.Lock()
+        return backend
 
     @property
     def shared(self) -> list[AbstractCacheBackend]:
         """The backends that may give what another machine put there: those that are not the local one."""
-        from pip_accel.caches.local import LocalCacheBackend
-
-        return [backend for backend in self.backends if not isinstance(backend, LocalCacheBackend)]
+        return [backend for backend in self.backends if backend is not self._local]
 
     def _load_entry_points(self) -> None:
         import importlib.metadata
 
-        # Ours are there also where pip-accel runs from a checkout, without metadata.
-        from pip_accel.caches import local  # noqa: F401
-
+        # Ours is there also where pip-accel runs from a checkout, without metadata.
         if self.config.s3_cache_bucket:
             from pip_accel.caches import s3  # noqa: F401
 
@@ -149,13 +158,15 @@ class CacheManager:
 
     def _switch_off(self, backend: AbstractCacheBackend, error: Exception) -> None:
         with self._changing:
+            if backend not in self.backends:  # another thread has met with the same
+                return
             self.backends.remove(backend)
         self._report(repr(backend), error)
 
     def _call(self, backend: AbstractCacheBackend, method: str, *arguments: Any) -> Any:
         """Call a method of a backend that is still in use; one that raises is so no longer."""
         with self._calling[id(backend)]:
-            if backend in self.backends:
+            if (backend is self._local and self._backends is None) or backend in self.backends:
                 try:
                     return getattr(backend, method)(*arguments)
                 except Exception as error:
@@ -185,15 +196,12 @@ class CacheManager:
             return (read_manifest(path) or {}).get("key-digest") == key_digest(requirement.cache_key)
 
         filename = self.generate_filename(requirement)
-        shared = self.shared
-        for backend in list(self.backends):
-            if backend in shared and alone:
-                continue
-            if backend in shared:
-                path = self._fetch(backend, filename, lambda path: is_sought(path) and is_whole(path))
-            else:
-                path = self._call(backend, "get", filename)
-            if path is not None and (backend in shared or is_sought(path)):
+        path = self._call(self._local, "get", filename) if self._local is not None else None
+        if path is not None and is_sought(path):
+            yield path
+        for backend in self.shared if not alone else ():
+            path = self._fetch(backend, filename, lambda path: is_sought(path) and is_whole(path))
+            if path is not None:
                 yield path
 
     def put(self, requirement: Any, handle: BinaryIO) -> None:
@@ -227,11 +235,13 @@ class CacheManager:
             self._put(backend, filename, provide)
 
     def _fetch(self, backend: AbstractCacheBackend, filename: str, is_sound: Callable[[str], bool]) -> str | None:
-        path: str | None = self._call(backend, "get", filename)
+        damaged = self._damaged.setdefault(id(backend), set())
+        path: str | None = self._call(backend, "get", filename) if filename not in damaged else None
         if path is None or is_sound(path):
             return path
-        if self._on_report is not None:
+        if not damaged and self._on_report is not None:  # of others, nothing more is said
             self._on_report(f"{filename} in {backend!r} is not what its name says, and is not used")
+        damaged.add(filename)
         self._call(backend, "reject", filename)
         return None
 

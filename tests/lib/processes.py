@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import time
 from tests.lib.environments import clean_environ
 from tests.lib.runs import CHECKOUT, PIP_ACCEL
 
-__all__ = ["finish", "processes_of", "start", "wait_for"]
+__all__ = ["finish", "processes_of", "start", "wait_for", "watch_interpreters"]
 
 
 def start(words, environment, data, *, program=PIP_ACCEL, **variables):
@@ -47,6 +48,24 @@ def wait_for(condition, process=None, seconds=60.0):
         assert time.monotonic() < deadline, "waited in vain"
         assert process is None or process.poll() is None, process.communicate()
         time.sleep(0.0005)
+
+
+def watch_interpreters(directory):
+    """Note which Python programs are started, but for isolated ones (``-I``).
+
+    :returns: variables for a program that may start some, and a function that gives their words, by program.
+    """
+    place = os.path.join(directory, "watched")
+    os.makedirs(place)
+    log = os.path.join(place, "log.txt")
+    with open(os.path.join(place, "sitecustomize.py"), "w", encoding="utf-8") as stream:
+        stream.write(f"import sys\nwith open({log!r}, 'a') as stream:\n    print(sys.orig_argv, file=stream)\n")
+
+    def started():
+        with open(log, encoding="utf-8") as stream:
+            return [ast.literal_eval(line) for line in stream]
+
+    return {"PYTHONPATH": place}, started
 
 
 def finish(process, seconds=120.0):

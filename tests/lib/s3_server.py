@@ -1,6 +1,8 @@
 """Real S3 servers on the loopback, as SeaweedFS and rclone provide them, and a proxy that puts faults in between.
 
-By hand: ``python -m tests.lib.s3_server DIRECTORY`` serves until Ctrl-C, and prints the variables that lead to it.
+By hand: ``python tests/lib/s3_server.py DIRECTORY`` serves until Ctrl-C, and prints the variables that lead to it.
+With a command behind that, it runs the command with these variables, and ends with its status. It needs nothing of
+pip-accel but the packages of its extras ``s3`` and ``test``.
 """
 
 from __future__ import annotations
@@ -22,7 +24,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["BUCKET", "Fault", "FaultyProxy", "Identity", "rclone_server", "seaweed_server"]
+__all__ = [
+    "BUCKET",
+    "NOBODY",
+    "OWNER",
+    "READER",
+    "Fault",
+    "FaultyProxy",
+    "Identity",
+    "Server",
+    "rclone_server",
+    "seaweed_server",
+    "variables",
+]
 
 BUCKET = "pip-accel"
 _GRPC = 10000  # what SeaweedFS adds to a port for its own protocol
@@ -335,16 +349,35 @@ class _Proxied(BaseHTTPRequestHandler):
         """Keep the output of the tests clean."""
 
 
-def main() -> None:
-    if len(sys.argv) != 2:
-        sys.exit("Usage: python -m tests.lib.s3_server DIRECTORY")
-    with seaweed_server(sys.argv[1]) as server:
+def _raise_loopback() -> None:
+    """Switch the loopback on, which is off in a new network namespace; as with ``ip link set lo up``."""
+    import fcntl
+    import struct
+
+    get_flags, set_flags, up = 0x8913, 0x8914, 1  # SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+        request = struct.pack("16sH14s", b"lo", 0, b"")
+        flags = struct.unpack("16sH14s", fcntl.ioctl(handle, get_flags, request))[1]
+        if not flags & up:
+            fcntl.ioctl(handle, set_flags, struct.pack("16sH14s", b"lo", flags | up, b""))
+
+
+def main(words: list[str]) -> int:
+    if not words:
+        print("Usage: s3_server.py DIRECTORY [COMMAND ...]", file=sys.stderr)
+        return 1
+    if sys.platform == "linux":
+        _raise_loopback()
+    with seaweed_server(words[0]) as server:
+        if words[1:]:
+            return subprocess.run(words[1:], env={**os.environ, **server.variables()}).returncode
         for name, value in server.variables().items():
             print(f"export {name}={value}")
         print("# serves until Ctrl-C", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))
