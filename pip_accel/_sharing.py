@@ -132,7 +132,7 @@ class Sharing:
             return True
 
         path = self._caches.fetch(_byte_code_name(name), is_sound)
-        if path is not None and self._is_ours(path):
+        if path is not None and self._caches.owns(path):
             path = shutil.move(path, os.path.join(place, name))
         if path is not None:
             self._store.packed[sha256] = path
@@ -141,7 +141,7 @@ class Sharing:
         path = self._caches.fetch(_archive_name(sha256, filename), lambda path: _fs.hash_file(path) == sha256)
         if path is None:
             return
-        archive = self._index.add(path) if self._is_ours(path) else self._index.add_copy(path)
+        archive = self._index.add(path) if self._caches.owns(path) else self._index.add_copy(path)
         if archive.sha256 == sha256 and filename.endswith(".whl"):
             from pip_accel._archives import wheel_metadata
 
@@ -179,13 +179,9 @@ class Sharing:
         path = self._caches.fetch(_plan_name(question, number), is_sound)
         if path is None:
             return None
-        if self._is_ours(path):
+        if self._caches.owns(path):
             os.unlink(path)  # what it says is kept elsewhere
         return offers[-1]
-
-    def _is_ours(self, path: str) -> bool:
-        """Whether a file was put into the binary cache for us, and not where others look for it, too."""
-        return os.path.realpath(path).startswith(os.path.realpath(self._caches.config.binary_cache) + os.sep)
 
     def learn(self, offer: Offer, keys: Callable[[str], str], roots: str) -> None:
         """Have the local index know what a plan's machine knew of those of its archives that are here.

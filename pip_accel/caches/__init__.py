@@ -7,6 +7,7 @@ distribution archives; the others share these between machines, and what :mod:`p
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -202,7 +203,7 @@ class CacheManager:
         for backend in self.shared if not alone else ():
             path = self._fetch(backend, filename, lambda path: is_sought(path) and is_whole(path))
             if path is not None:
-                yield path
+                yield self._keep(filename, path)
 
     def put(self, requirement: Any, handle: BinaryIO) -> None:
         """Store an archive in every backend."""
@@ -225,6 +226,18 @@ class CacheManager:
             if path is not None:
                 return path
         return None
+
+    def owns(self, path: str) -> bool:
+        """Whether a file lies in the local cache, and may be moved away from there."""
+        return os.path.realpath(path).startswith(os.path.realpath(self.config.binary_cache) + os.sep)
+
+    def _keep(self, filename: str, path: str) -> str:
+        """Have a file in the local cache that a shared backend gave; give its path."""
+        if self._local is not None and not self.owns(path):
+            with open(path, "rb") as stream:
+                self._call(self._local, "put", filename, stream)
+            path = self._call(self._local, "get", filename) or path
+        return path
 
     def share(self, filename: str, provide: Callable[[], BinaryIO]) -> None:
         """Store a file in every shared backend.
