@@ -285,9 +285,7 @@ def _spell(offer: Offer, question: str) -> dict[str, Any]:
     return {
         "format": _FORMAT,
         "question": question,
-        "found": [
-            [*each[:8], [[sorted(known.clauses), *known[1:]] for known in each.known]] for each in offer.found
-        ],
+        "found": [[*each[:8], [[sorted(known.clauses), *known[1:]] for known in each.known]] for each in offer.found],
         "output": offer.output,
         "errors": offer.errors,
         "learned": offer.learned,

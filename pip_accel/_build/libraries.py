@@ -58,7 +58,7 @@ def _read_needed(data: bytes) -> tuple[list[str], list[str]]:
         return [], []
     try:
         return _read_dynamic(data)
-    except (struct.error, IndexError, ValueError):
+    except (struct.error, IndexError, ValueError, OverflowError):
         return [], []
 
 
@@ -108,7 +108,10 @@ class Machine:
     """
 
     def __init__(
-        self, environ: Mapping[str, str], directories: Iterable[str] = (), run: Callable[[list[str]], str | None] | None = None
+        self,
+        environ: Mapping[str, str],
+        directories: Iterable[str] = (),
+        run: Callable[[list[str]], str | None] | None = None,
     ) -> None:
         self._environ = environ
         self._directories = tuple(directories)

@@ -126,8 +126,6 @@ def filled(standing, server, shared, prefix):
     return shared
 
 
-
-
 def lines(result):
     """What pip-accel said, but for its closing line."""
     return [line for line in LINE.findall(result.run.stderr) if not line.startswith("Installed ")]
