@@ -277,6 +277,7 @@ def install_remembered(
 
     What the request was is not looked at.
     """
+    resources.store.own = remembered.manner.require_hashes
     plan = remembered.plan(resources)
     if plan is None:
         return None
@@ -404,6 +405,7 @@ def open_engine(
         watcher=watcher,
     )
     resources.index.provide = engine.provide
+    resources.index.own = resources.store.own = recipe.own
     engine.eager, engine.constrained = not request.manner.require_hashes, request.constrained_by_settings
     return engine
 

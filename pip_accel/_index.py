@@ -23,7 +23,10 @@ from pip_accel._text import path_to_url
 from pip_accel._values import Archive
 from pip_accel.exceptions import Unsupported
 
-__all__ = ["Known", "LocalIndex", "ViewSettings", "name_and_version"]
+__all__ = ["OWN", "Known", "LocalIndex", "ViewSettings", "name_and_version"]
+
+#: What the names of ways to build begin with that use nothing of other machines.
+OWN = "-own"
 
 
 class ViewSettings(NamedTuple):
@@ -88,6 +91,7 @@ class LocalIndex:
         self.tag = tag
         self.variant: Callable[[str], str] = _plain  #: names the way in which the sdists of a project are to be built
         self.state: Callable[[Iterable[str]], Mapping[str, str]] = _unset  #: gives digests of variables as they are now
+        self.own = False  #: whether nothing is to be used that other machines found out about builds
         self.passing = ""  #: a directory for what is known of sdists, if it holds for this run only
         self.added = False  #: whether this run added an archive
         self.learned = 0.0  #: when this run learned something last, seconds since the epoch
@@ -204,7 +208,8 @@ class LocalIndex:
         if facts is None:
             directory = os.path.dirname(archive.path)
             names = sorted(os.listdir(directory)) if os.path.isdir(directory) else ()
-            others = (name for name in names if name == self.tag or name.startswith(self.tag + "-"))
+            beginning = self.tag + (OWN if self.own else "")
+            others = (name for name in names if name == beginning or name.startswith(beginning + "-"))
             found = (self._read_facts(os.path.join(directory, name)) for name in others)
             facts = next((each for each in found if each is not None), None)
         return facts

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Store"]
 
 _MANIFEST = "manifest.json"
+_BORROWED = "-borrowed"
 _PORTION = 2 << 20  #: bytes of archives that are unpacked at once, at least
 #: Errors that speak for the names in an archive: too long, or those of a file and of a directory.
 _IMPOSSIBLE = frozenset((errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR))
@@ -45,6 +46,7 @@ class Store:
         self.jobs = jobs
         self.added = False  #: whether this run added a tree
         self.edited: list[tuple[str, str]] = []  #: trees that somebody had edited: name and version, and the file
+        self.own = False  #: whether nothing that another machine made is given
         self.packed: dict[str, str] = {}  #: paths of byte code that other machines made, by digest of the archive
         self._sound: dict[str, Tree] = {}
         self._byte_code_mode = stat.S_IMODE(0o666 & ~umask)
@@ -55,6 +57,10 @@ class Store:
 
     def _byte_code_location(self, sha256: str) -> str:
         return self._location(sha256) + self._byte_code
+
+    def _borrowed_location(self, sha256: str) -> str:
+        """Say where byte code lies that another machine made."""
+        return self._byte_code_location(sha256) + _BORROWED
 
     def name_byte_code(self, sha256: str) -> str:
         """Name the byte code of an archive, the same on all machines that can use it."""
@@ -70,14 +76,17 @@ class Store:
         return self._with_byte_code(sha256, tree) if tree is not None and byte_code else tree
 
     def _with_byte_code(self, sha256: str, tree: Tree) -> Tree | None:
-        location = self._byte_code_location(sha256)
-        try:
-            return read_byte_code(_read_and_touch(os.path.join(location, _MANIFEST)), location, tree)
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            _discard(location)
-            return None
+        for place in (self._byte_code_location, self._borrowed_location):
+            if place == self._borrowed_location and self.own:
+                break
+            location = place(sha256)
+            try:
+                return read_byte_code(_read_and_touch(os.path.join(location, _MANIFEST)), location, tree)
+            except FileNotFoundError:
+                pass
+            except (ValueError, KeyError, TypeError, AttributeError):
+                _discard(location)
+        return None
 
     def _find_source(self, sha256: str) -> tuple[Tree | None, bool]:
         """Give the tree of an archive without byte code if it is there, and whether byte code can be made of it."""
@@ -108,8 +117,8 @@ class Store:
     def discard(self, sha256: str) -> None:
         """Take a tree away, and the byte code of it, so that it is unpacked anew."""
         self._sound.pop(sha256, None)
-        for location in (self._location(sha256), self._byte_code_location(sha256)):
-            _discard(location)
+        for location in (self._location, self._byte_code_location, self._borrowed_location):
+            _discard(location(sha256))
 
     def add(self, archives: Sequence[Archive], *, jobs: int | None = None) -> list[Tree]:
         """Unpack archives that are not there yet, make missing byte code, and give their trees in the same order.
@@ -149,13 +158,16 @@ class Store:
             compiled: dict[str, int] = {}
             uncompiled: list[tuple[Tree, str]] = []
             for sha256, tree in sources.items():
-                if any(map(_is_python, tree.files)) and self._with_byte_code(sha256, tree) is None:
-                    bare.append((tree, _stage(self._byte_code_location(sha256), staged)))
-                    made = self._unpack_byte_code(sha256, *bare[-1])
-                    compiled.update(made or {})
-                    if made is None:
-                        uncompiled.append(bare[-1])
+                if not any(map(_is_python, tree.files)) or self._with_byte_code(sha256, tree) is not None:
+                    continue
+                made = self._unpack_byte_code(sha256, tree, staged)
+                if made is None:
+                    uncompiled.append((tree, _stage(self._byte_code_location(sha256), staged)))
+                else:
+                    bare.append((tree, staged[-1][0]))
+                    compiled.update(made)
             compiled.update(self._compile(uncompiled, jobs))
+            bare += uncompiled
             for tree, location in bare:
                 _write_manifest(location, write_byte_code(tree, self._byte_code_files(tree, location, compiled)))
             for location, final in staged:
@@ -213,19 +225,22 @@ class Store:
             contents.rows,
         )
 
-    def _unpack_byte_code(self, sha256: str, tree: Tree, location: str) -> dict[str, int] | None:
-        """Write byte code that another machine made below a directory; give sizes by path, ``None`` if there is none.
+    def _unpack_byte_code(self, sha256: str, tree: Tree, staged: list[tuple[str, str]]) -> dict[str, int] | None:
+        """Write byte code that another machine made; give sizes by path, ``None`` if there is none.
 
         Only what would be made here is taken: one file for each file of Python, and nothing else.
+
+        :param staged: gets the directory that it was written to, and what that will be called.
         """
         path = self.packed.get(sha256)
-        if path is None:
+        if path is None or self.own:
             return None
         from pip_accel._byte_code import unpack
 
         magic, made = bytes.fromhex(self.target.magic), {}
         wanted = {(file.scheme, self._byte_code_path(file.path)) for file in tree.files if _is_python(file)}
         directories: set[str] = set()
+        location = _stage(self._borrowed_location(sha256), staged)
         try:
             with open(path, "rb") as stream:
                 for scheme, relative, data in unpack(stream.read(), self.name_byte_code(sha256)):
@@ -238,7 +253,9 @@ class Store:
                         _fs.make_directory(directory)
                     _write_file(target, data, self._byte_code_mode, tree.mtime)
                     made[target] = len(data)
-        except (ValueError, FileNotFoundError):  # made here then, over what was written
+        except (ValueError, FileNotFoundError):  # made here then
+            staged.pop()
+            _fs.remove_tree(location)
             return None
         return made
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from pip_accel._digests import digest_of
+from pip_accel._index import OWN
 from pip_accel._values import Target
 
 __all__ = ["Recipe", "see_outside"]
@@ -38,7 +39,7 @@ class Recipe(NamedTuple):
 
         settings = dict(self.settings_of(project))
         variables = choose_variables(project, self.environ, self.variables)
-        own = "-own" if self.own else ""
+        own = OWN if self.own else ""
         if self.isolation and not settings and not self.constraints and not variables:
             return own
         return own + "-" + digest_of([self.isolation, settings, self.constraints, self.outside, variables])[:16]

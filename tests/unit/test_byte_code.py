@@ -120,3 +120,20 @@ def test_what_is_not_as_it_has_to_be_is_made_here(damage, packed, wheel, target,
     (own,) = make_store(tmp_path / "three", target).add([wheel])
     assert [bundle._replace(root="") for bundle in tree.bundles] == [bundle._replace(root="") for bundle in own.bundles]
     assert not list(tmp_path.glob("**/outside.pyc"))
+
+
+def test_where_nothing_from_elsewhere_is_wanted_it_is_made_here(packed, wheel, target, tmp_path):
+    (tmp_path / "packed").write_bytes(packed)
+    store = make_store(tmp_path / "two", target)
+    store.packed[wheel.sha256] = str(tmp_path / "packed")
+    (borrowed,) = store.add([wheel])
+    own = make_store(tmp_path / "two", target)
+    own.own = True
+    assert own.find(wheel.sha256) is None
+    own.packed[wheel.sha256] = str(tmp_path / "packed")
+    (made,) = own.add([wheel])
+    assert made.byte_code != borrowed.byte_code
+    for each in (store, own):  # from now on everybody has what was made here
+        assert each.find(wheel.sha256).byte_code == made.byte_code
+    own.discard(wheel.sha256)
+    assert store.find(wheel.sha256) is None
