@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
@@ -211,9 +212,10 @@ def _work(options: argparse.Namespace) -> None:
         courses = [each for each in courses if each[0] != "copies"]
     root = Path(tempfile.mkdtemp(prefix="run-", dir=PLACE))
     other = Path(tempfile.mkdtemp(prefix="pip-accel-benchmarks-", dir=parent)) if apart else None
+    stack = ExitStack()
     try:
         bench = Bench(provide_tools(PLACE), root)
-        scenarios = Scenarios(bench, PLACE / "caches", options.size, other)
+        scenarios = stack.enter_context(closing(Scenarios(bench, PLACE / "caches", options.size, other)))
         if options.profile:
             profile(bench, scenarios)
             return
@@ -222,6 +224,7 @@ def _work(options: argparse.Namespace) -> None:
         if options.write_docs:
             write_docs(results, describe_machine(bench, other))
     finally:
+        stack.close()
         print("Removing the environments ...", flush=True)
         # With those that a killed comparison has left.
         for directory in (*PLACE.glob("run-*"), *([other] if other else [])):

@@ -65,15 +65,16 @@ class Wanted(NamedTuple):
     words: tuple[tuple[str, ...], ...]  #: requirements as words, by round; then again from the first
     caches: Caches | None = None  #: ``None``: empty ones for each run
     index: str = ""  #: URL of the only index; else pip's settings on this machine say where
+    variables: Mapping[str, str] = {}  #: more of them for pip-accel
 
     def asked(self, number: int) -> tuple[str, ...]:
         """Give the requirements for a round."""
         return self.words[number % len(self.words)]
 
 
-def provide_package(directory: Path, package: str) -> Path:
-    """Give the interpreter of an environment that has a package, the newest at the time when it was made."""
-    return _provide(directory, [["--upgrade", "pip"], [package]], package)
+def provide_package(directory: Path, *packages: str) -> Path:
+    """Give the interpreter of an environment that has packages, the newest at the time when it was made."""
+    return _provide(directory, [["--upgrade", "pip"], packages], " ".join(packages))
 
 
 def provide_tools(directory: Path) -> Tools:
@@ -91,7 +92,7 @@ def provide_tools(directory: Path) -> Tools:
     for name in (*_SOURCES, *names):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(CHECKOUT / name, source / name)
-    python = _provide(directory / "pip-accel", [["--upgrade", "pip"], [str(source)]], digest.hexdigest())
+    python = _provide(directory / "pip-accel", [["--upgrade", "pip"], [f"{source}[s3]"]], digest.hexdigest())
     shutil.rmtree(source)
     uv = provide_package(directory / "uv", "uv").with_name("uv")
     code = "import os, pip; print(os.path.dirname(pip.__file__))"
@@ -249,7 +250,7 @@ class Bench:
     def accelerator_environ(self, wanted: Wanted, caches: Caches) -> dict[str, str]:
         """The process environment of pip-accel."""
         own = {"PIP_CACHE_DIR": str(caches.pip), "PIP_ACCEL_CACHE": str(caches.accelerator)}
-        return {**self._pip_environ(wanted), **own}
+        return {**self._pip_environ(wanted), **own, **wanted.variables}
 
     def copy(self, tree: Path, option: str) -> Contestant:
         """``cp`` of all that lies in a directory ``site-packages``."""

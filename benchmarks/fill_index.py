@@ -30,7 +30,7 @@ def main(directory: str, words: list[str]) -> None:
     """Fill the index."""
     request = parse(words, os.environ)
     target = target_of(request)
-    with open_resources(Config(), target, request.python, os.environ) as resources:
+    with open_resources(Config(), target, request.manner.python, os.environ) as resources:
         index = resources.index
         settings = view_settings(request, target, index.tag)
         for filename in sorted(os.listdir(directory)):

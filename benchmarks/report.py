@@ -48,6 +48,8 @@ BARS = (
     Bar("99 distributions, nothing to do", "nothing", "web", "pip", 0.15),
     Bar("99 distributions, one pin changed", "one-pin", "web", f"pip-accel, {SAME_PINS}", 2),
     Bar("99 distributions, nothing known yet", "first", "web", "pip", 0.8),
+    Bar("99 distributions, from a shared cache", "shared", "web", "pip", 0.5),
+    Bar("39 sdists, from a shared cache", "shared", "source", "pip", 0.05),
     # It should be 1; a tenth more would be more than noise.
     Bar("20,000 more archives in the index", "warm", "synthetic-2", "pip-accel", 1.1, f"pip-accel, {LARGE_INDEX}"),
 )
@@ -58,6 +60,8 @@ _SCENARIOS = {
     "nothing": "The same environment again, in which everything is installed.",
     "one-pin": "A new environment; one pin of the file names another version than before, which is in the caches. Each"
     " round changes another pin.",
+    "shared": "The first run of a machine with empty caches. An index and an S3 server are on the same machine; another"
+    " one has filled the bucket. pip gets all from the index, pip-accel from the bucket.",
     "copies": "A new environment on another file system than the caches, so that files are copied.",
 }
 _SETS = {

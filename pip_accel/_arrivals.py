@@ -1,4 +1,4 @@
-"""Wheels that pip has fetched are unpacked into the store while it goes on fetching others.
+"""Wheels are unpacked into the store while others still come, from pip or from a shared cache.
 
 pip works on one core, and most of the time of a first run is that of unpacking and compiling. What is unpacked is
 named by its digest, so nothing depends on what pip then makes of it.
@@ -7,11 +7,12 @@ named by its digest, so nothing depends on what pip then makes of it.
 from __future__ import annotations
 
 import os
+import queue
 import re
 import shutil
 import threading
 import zipfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from pip_accel import _fs
@@ -23,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel._store import Store
 
-__all__ = ["Unpacking"]
+__all__ = ["Handed", "Unpacking"]
 
 _PERIOD = 0.2  # seconds between two looks
 _PORTION = 3 << 20  # bytes of wheels that are unpacked at once: when pip has ended, nobody wants to wait for many
@@ -67,7 +68,7 @@ class Unpacking:
         """Unpack until pip has ended; what then still comes is for others."""
         while not self._ended.wait(_PERIOD):
             try:
-                self._unpack(self._take_some())
+                _unpack(self._store, self._take_some(), self._jobs)
             except OSError:  # whoever needs the store will tell
                 return
 
@@ -120,10 +121,41 @@ class Unpacking:
             return None
         return Archive(copy, os.path.basename(copy), sha256)
 
-    def _unpack(self, archives: list[Archive]) -> None:
-        try:
-            if archives:
-                self._store.add(archives, jobs=self._jobs)
-        except PipAcceleratorError:  # of one of them, which will be told if that is to be installed
-            for archive in archives if len(archives) > 1 else ():
-                self._unpack([archive])
+
+class Handed:
+    """Unpacks wheels that are handed to it, for the time of a block; what is left then is for others."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: queue.SimpleQueue[Archive | None] = queue.SimpleQueue()
+        self._ended = threading.Event()
+        self._workers = Workers(1)
+
+    def __enter__(self) -> Callable[[Archive], None]:
+        self._workers.submit(Handed._work, self)
+        return self._waiting.put
+
+    def __exit__(self, *error: Any) -> None:
+        self._ended.set()
+        self._waiting.put(None)
+        self._workers.__exit__(*error)
+
+    def _work(self) -> None:
+        while not self._ended.is_set():
+            archives, size = [self._waiting.get()], 0
+            while archives[-1] is not None and size < _PORTION and not self._waiting.empty():
+                size += os.path.getsize(archives[-1].path)
+                archives.append(self._waiting.get())
+            try:
+                _unpack(self._store, [each for each in archives if each is not None], 1)
+            except OSError:  # whoever needs the store will tell
+                return
+
+
+def _unpack(store: Store, archives: list[Archive], jobs: int) -> None:
+    try:
+        if archives:
+            store.add(archives, jobs=jobs)
+    except PipAcceleratorError:  # of one of them, which will be told if that is to be installed
+        for archive in archives if len(archives) > 1 else ():
+            _unpack(store, [archive], jobs)

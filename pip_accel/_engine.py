@@ -333,7 +333,14 @@ class Engine:
         from pip_accel._plan.closing import plan_from_offer
         from pip_accel._plan.question import roots_digest
 
-        sharing.fetch({each.sha256: each.filename for each in offer.found}, offer.trees)
+        archives = {each.sha256: each.filename for each in offer.found}
+        if self.resources.jobs > 1 and self.unpacks:
+            from pip_accel._arrivals import Handed
+
+            with Handed(self.resources.store) as hand_over:
+                sharing.fetch(archives, offer.trees, hand_over)
+        else:
+            sharing.fetch(archives, offer.trees)
         sharing.learn(offer, question.view.key, roots_digest(question))
         for requires, rows in offer.builds:
             key, locate = _key_of(requires), self.resources.index.locate

@@ -102,9 +102,12 @@ class LocalIndex:
     def _directory(self, sha256: str) -> str:
         return os.path.join(self.root, "archives", sha256[:2], sha256)
 
-    def add(self, path: str) -> Archive:
-        """Take a finished file into the index; it is moved or, from another file system, copied there."""
-        sha256 = _fs.hash_file(path)
+    def add(self, path: str, sha256: str = "") -> Archive:
+        """Take a finished file into the index; it is moved or, from another file system, copied there.
+
+        :param sha256: its digest, if that was just worked out.
+        """
+        sha256 = sha256 or _fs.hash_file(path)
         archive = self.locate(sha256, os.path.basename(path))
         if not os.path.exists(archive.path):
             import shutil

@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 from pip_accel import _fs
 from pip_accel._index import Known
 from pip_accel._text import escape_unprintable, shown_lines
+from pip_accel._values import Archive
+from pip_accel.exceptions import Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,25 +102,40 @@ class Sharing:
 
     # Archives
 
-    def fetch(self, archives: Mapping[str, str], trees: Iterable[str] = ()) -> None:
+    def fetch(
+        self,
+        archives: Mapping[str, str],
+        trees: Iterable[str] = (),
+        on_wheel: Callable[[Archive], None] | None = None,
+    ) -> None:
         """Have archives come into the local index, as far as a shared cache has them.
 
         :param archives: file names by digest.
         :param trees: digests of archives whose byte code is to come as well, for the store of this run.
+        :param on_wheel: is told of each wheel that is here then, in some thread.
         """
         from pip_accel._process import in_parallel
 
-        missing = [(sha256, name) for sha256, name in archives.items() if not self._is_here(sha256, name)]
-        tasks = [partial(self._fetch, *each) for each in missing]
-        if (place := self._place) is not None:
-            tasks += [partial(self._fetch_byte_code, each, place) for each in trees if not self._store.has(each)]
+        missing = {sha256 for sha256, name in archives.items() if not self._is_here(sha256, name)}
+        bare = {each for each in trees if self._store.find(each) is None} if self._place is not None else set()
+
+        def take(sha256: str) -> None:
+            filename = archives.get(sha256, "")
+            if sha256 in missing:
+                self._fetch(sha256, filename)
+            if sha256 in bare:
+                self._fetch_byte_code(sha256)
+            if on_wheel is not None and filename.endswith(".whl") and self._is_here(sha256, filename):
+                on_wheel(self._index.locate(sha256, filename))
+
+        tasks = [each for each in dict.fromkeys((*archives, *trees)) if each in missing or each in bare]
         if tasks:
-            in_parallel(lambda task: task(), tasks, min(_TRANSFERS, len(tasks)))
+            in_parallel(take, tasks, min(_TRANSFERS, len(tasks)))
 
     def _is_here(self, sha256: str, filename: str) -> bool:
         return os.path.exists(self._index.locate(sha256, filename).path)
 
-    def _fetch_byte_code(self, sha256: str, place: str) -> None:
+    def _fetch_byte_code(self, sha256: str) -> None:
         from pip_accel._byte_code import unpack
 
         name = self._store.name_byte_code(sha256)
@@ -132,8 +149,8 @@ class Sharing:
             return True
 
         path = self._caches.fetch(_byte_code_name(name), is_sound)
-        if path is not None and self._caches.owns(path):
-            path = shutil.move(path, os.path.join(place, name))
+        if path is not None and self._place is not None and self._caches.owns(path):
+            path = shutil.move(path, os.path.join(self._place, name))
         if path is not None:
             self._store.packed[sha256] = path
 
@@ -141,11 +158,14 @@ class Sharing:
         path = self._caches.fetch(_archive_name(sha256, filename), lambda path: _fs.hash_file(path) == sha256)
         if path is None:
             return
-        archive = self._index.add(path) if self._caches.owns(path) else self._index.add_copy(path)
+        archive = self._index.add(path, sha256) if self._caches.owns(path) else self._index.add_copy(path)
         if archive.sha256 == sha256 and filename.endswith(".whl"):
             from pip_accel._archives import wheel_metadata
 
-            self._index.set_metadata(archive, wheel_metadata(archive.path))
+            try:
+                self._index.set_metadata(archive, wheel_metadata(archive.path))
+            except Unsupported:  # it is of no use here, and pip will say why
+                pass
 
     # Plans
 
