@@ -57,6 +57,8 @@ class Outcome(NamedTuple):
     online: bool
     pip: str = ""  #: version of the pip beside us, before anything changed
     kept: tuple[str, ...] = ()  #: paths that stay in the directory of ``--target`` in place of what was to be installed
+    #: Gives other machines what they cannot know yet. The environment is no longer needed for that.
+    share: Callable[[], object] | None = None
 
 
 class PipAccelerator:
@@ -99,7 +101,10 @@ class PipAccelerator:
             secure(target, request.manner, _ignore, _ignore),
             open_resources(self.config, target, request.manner.python, os.environ, keep=keep) as resources,
         ):
-            return len(install(resources, request, say=_ignore).changes)
+            outcome = install(resources, request, say=_ignore)
+            if outcome.share is not None:
+                outcome.share()
+            return len(outcome.changes)
 
 
 def _ignore(text: str) -> None:
@@ -216,7 +221,7 @@ def install(
         _brace(resources, plan)
         changes = _changes(resources, plan, engine.trees(plan.pins, check=check), request.manner)
         # What other machines cannot know yet; nothing is looked up if all was here.
-        share = engine.offer(question, plan) if plan.online or engine.online or engine.built else None
+        share = _offer(engine, request, question, plan) if plan.online or engine.online or engine.built else None
     announced = False
 
     def announce(plan: Plan, changes: tuple[Change, ...]) -> None:
@@ -233,10 +238,20 @@ def install(
         # Nothing has changed yet. All that was edited is made anew now, and what was said is not said again.
         again = partial(install, on_plan=None if announced else on_plan, on_replace=on_replace, check=True)
         outcome = again(resources, request, say=say, watcher=watcher)
-    if share is not None:
-        share()
     built = (*engine.built, *outcome.built)
-    return outcome._replace(built=built, online=outcome.online or plan.online or engine.online)
+    share = share or outcome.share
+    return outcome._replace(built=built, online=outcome.online or plan.online or engine.online, share=share)
+
+
+def _offer(engine: Engine, request: Request, question: Question, plan: Plan) -> Callable[[], object] | None:
+    """Give what shares a plan with other machines, if it is of use to them; it never fails."""
+    from pip_accel._names import canonical_name
+
+    # Told to be quiet, pip does not say how it spells names, nor what it would warn of.
+    spelled = {canonical_name(pin.name) for pin in plan.pins} <= question.spellings.keys()
+    if request.manner.verbosity < 0 and not spelled:
+        return None
+    return engine.offer(question, plan)
 
 
 def make_plan(
@@ -277,7 +292,7 @@ def install_remembered(
 
     What the request was is not looked at.
     """
-    resources.store.own = remembered.manner.require_hashes
+    resources.store.own = remembered.manner.require_hashes and resources.has_borrowed
     plan = remembered.plan(resources)
     if plan is None:
         return None
@@ -390,6 +405,7 @@ def open_engine(
         resources.environ,
         tuple(resources.config.key_variables),
         own=request.manner.require_hashes,
+        apart=request.manner.require_hashes and resources.has_borrowed,
     )
     if recipe.outside is None:
         resources.index.passing = resources.directory("facts")
@@ -398,14 +414,14 @@ def open_engine(
     engine = Engine(
         resources,
         recipe,
-        settings_for_builds(view or view_settings(request, resources.target, resources.index.tag), own=recipe.own),
+        settings_for_builds(view or view_settings(request, resources.target, resources.index.tag), own=recipe.apart),
         build_environ(request, resources.environ),
         say,
         constraints=(demands_of(request.build_constraints), words),
         watcher=watcher,
     )
     resources.index.provide = engine.provide
-    resources.index.own = resources.store.own = recipe.own
+    resources.index.own = resources.store.own = recipe.apart
     engine.eager, engine.constrained = not request.manner.require_hashes, request.constrained_by_settings
     return engine
 

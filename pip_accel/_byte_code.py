@@ -19,6 +19,7 @@ __all__ = ["pack", "unpack"]
 
 _FORMAT = 1
 _LENGTH = 8  # bytes that hold the length of the head
+_LONGEST = 1 << 30  # bytes of byte code
 _LEVEL = 1  # three times as fast as usual, a sixth larger
 
 
@@ -45,12 +46,15 @@ def unpack(packed: bytes, name: str) -> Iterator[tuple[str, str, memoryview]]:
     :raises ValueError: it is damaged, or something else.
     """
     try:
-        data = memoryview(zlib.decompress(packed))
+        stream = zlib.decompressobj()
+        data = memoryview(stream.decompress(packed, _LONGEST))
+        if not stream.eof or stream.unused_data:
+            raise ValueError("it does not end where it should")
         start = _LENGTH + int.from_bytes(data[:_LENGTH], "big")
         head: Any = json.loads(bytes(data[_LENGTH:start]))
         rows = [(str(scheme), str(path), int(size)) for scheme, path, size in head["files"]]
         sound = head["format"] == _FORMAT and head["name"] == name and all(size >= 0 for *_, size in rows)
-    except (zlib.error, KeyError, TypeError, OverflowError) as error:
+    except (zlib.error, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError("it is damaged") from error
     if not sound or start + sum(size for *_, size in rows) != len(data):
         raise ValueError("it is not what its name says")

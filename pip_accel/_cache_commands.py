@@ -83,6 +83,8 @@ def _reporting(command: Callable[[Invocation], int]) -> Callable[[Invocation], i
             return command(invocation)
         except (_Refused, DataDirectoryError, BinaryDistributionError) as error:
             print(f"ERROR: {error}", file=sys.stderr)
+        except OSError as error:
+            print(f"ERROR: {error}", file=sys.stderr)
         except PipFailed as error:
             print(str(error.context.get("errors", "")).strip("\n") or f"ERROR: {error}", file=sys.stderr)
         return 1
@@ -122,10 +124,8 @@ def _push(invocation: Invocation) -> int:
         assert sharing is not None
         if not sharing.gives:
             raise _Refused("The shared cache is only read from here (s3-readonly)")
+        engine.borrows = False  # what is missing there is to be made good
         question, plan = make_plan(engine, request, view, messages.info)
-        if plan.borrowed:
-            print(f"The shared cache has all of {len(plan.pins)} distributions already")
-            return 0
         engine.trees(plan.pins)
         share = engine.offer(question, plan)
         if share is None and not sharing.gives:

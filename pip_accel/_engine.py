@@ -13,17 +13,18 @@ import json
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from typing import NamedTuple
 
 from pip_accel import _fs
 from pip_accel._digests import digest_of
 from pip_accel._index import ViewSettings, name_and_version
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._process import Ended, Workers, results
-from pip_accel._text import shown_lines
-from pip_accel._values import Archive, Pin, Plan, Target, Tree
+from pip_accel._values import Archive, Pin, Plan, Tree
 from pip_accel.exceptions import BuildFailed, PipAcceleratorError, PipFailed, Unsupported
 
 TYPE_CHECKING = False
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from pip_accel._plan.question import Direct, Question
     from pip_accel._progress import BuildWatcher
     from pip_accel._resources import Resources
-    from pip_accel._sharing import Sharing
+    from pip_accel._sharing import Offer, Requirements, Sharing
     from pip_accel._store import Store
     from pip_accel.caches import CacheManager
 
@@ -65,6 +66,16 @@ class _Pass:
         """Give what pip was answered when it asked for the metadata of an archive, if it has."""
         split = name_and_version(archive.filename)
         return self.answers.get(split) if split is not None else None
+
+
+class _Planned(NamedTuple):
+    """A plan for build requirements."""
+
+    requires: tuple[str, ...]
+    pins: tuple[Pin, ...]
+    learned: float  #: when that was planned, seconds since the epoch
+    lasting: bool  #: whether it holds beyond this run
+    borrowed: bool = False  #: whether another machine made it: then its archives may still be there
 
 
 class Engine:
@@ -98,8 +109,7 @@ class Engine:
         self._watcher = watcher
         self._lock = threading.RLock()
         self._here = threading.local()
-        self._plans: dict[str, tuple[Pin, ...]] = {}
-        self._wanted: dict[str, tuple[str, ...]] = {}  #: requirements that these are for
+        self._plans: dict[str, _Planned] = {}
         self._fetching = threading.Lock()
         self._passes: dict[str, _Pass] = {}
         self._numbers = itertools.count(1)
@@ -120,6 +130,7 @@ class Engine:
         self.constrained = False  #: whether pip's settings, and not its words, name constraint files
         self.passive = False  #: whether no pip may be started to plan build requirements
         self.online = False  #: whether an index was asked for build requirements
+        self.borrows = True  #: whether plans of other machines are asked for
 
     def __enter__(self) -> Engine:
         return self
@@ -162,6 +173,8 @@ class Engine:
                     self.resources.config,
                     on_failure=lambda name, error: self._say(f"The cache backend {name} is off for this run: {error}"),
                     on_report=self._say,
+                    on_borrow=self.resources.note_borrowing if not self._recipe.own else None,
+                    directory=self.resources.directory,
                     alone=not self.resources.kept,
                 )
             return self._caches
@@ -214,8 +227,11 @@ class Engine:
         with self.preparing(environ, pinned) as (inner, sources):
             return make_plan(self.resources, question, inner, sources, say=self._say)
 
-    def plan_requirements(self, requires: Sequence[str]) -> tuple[Pin, ...]:
-        """Give the pins that satisfy build requirements, dependencies first."""
+    def plan_requirements(self, requires: Sequence[str], *, at_hand: bool = False) -> tuple[Pin, ...]:
+        """Give the pins that satisfy build requirements, dependencies first.
+
+        :param at_hand: whether they are going to be installed, and not only named.
+        """
         wanted = tuple(sorted(set(requires)))
         if not wanted:
             return ()
@@ -223,11 +239,34 @@ class Engine:
         if key in self._chain:
             raise BuildFailed("Build requirements require each other: there is no end to building {it}", it=wanted[0])
         if key not in self._plans:
-            # Who plans for another plan must not wait for one, as that one may wait for the other.
-            nested = any(each.startswith(_PLANNING) for each in self._chain)
-            with self._working_for((*self._chain, key)):
-                self._plan_requirements(key, wanted, nullcontext() if nested else self._fetching)
-        return self._plans[key]
+            self._plan_anew(key, wanted)
+        if at_hand and self._plans[key].borrowed and not self._come(self._plans[key].pins):
+            self._forget(key, wanted)
+            self._plan_anew(key, wanted)
+        return self._plans[key].pins
+
+    def _plan_anew(self, key: str, wanted: tuple[str, ...]) -> None:
+        # Who plans for another plan must not wait for one, as that one may wait for the other.
+        nested = any(each.startswith(_PLANNING) for each in self._chain)
+        with self._working_for((*self._chain, key)):
+            self._plan_requirements(key, wanted, nullcontext() if nested else self._fetching)
+
+    def _come(self, pins: Sequence[Pin]) -> bool:
+        """Have archives come from other machines, as far as they are not here; give whether all are here then."""
+        store = self.resources.store
+        missing = [pin.archive for pin in pins if not os.path.exists(pin.archive.path)]
+        missing = [archive for archive in missing if store.find(archive.sha256) is None]
+        if missing and self.sharing is not None:
+            self.sharing.fetch({archive.sha256: archive.filename for archive in missing})
+        return all(os.path.exists(archive.path) for archive in missing)
+
+    def _forget(self, key: str, wanted: tuple[str, ...]) -> None:
+        """Forget a plan whose archives are not to be had any more."""
+        self._plans.pop(key, None)
+        try:
+            os.unlink(self._memo(wanted))
+        except FileNotFoundError:
+            pass
 
     def _plan_requirements(self, key: str, wanted: tuple[str, ...], turn: AbstractContextManager[object]) -> None:
         """Plan build requirements.
@@ -241,20 +280,30 @@ class Engine:
         question = question_of_build(
             wanted, self._view, self.resources.python, self._constraints, self._constraint_words
         )
-        pins, lasting = self._recall(wanted), False
-        if pins is None:
-            pins, lasting = plan_from_winners(self.resources, question), True
+        planned = self._recall(wanted)
+        if planned is not None:
+            self._plans[key] = planned
+            return
+        pins, learned, lasting = plan_from_winners(self.resources, question), 0.0, True
         if pins is None and self.passive:
             raise Unsupported("only pip can tell now what satisfies its build requirements {them}", them=wanted)
         if pins is None:
             with turn:
                 if key in self._plans:  # by another thread, meanwhile
                     return
+                learned = time.time()
                 pins, lasting = self._fetch(question)
-                self._plans[key], self._wanted[key] = pins, wanted
-        self._plans[key], self._wanted[key] = pins, wanted
+                self._plans[key] = _Planned(wanted, pins, learned, lasting)
+        self._plans[key] = planned = _Planned(wanted, pins, learned or self._age_of(pins), lasting)
         if lasting:
-            self._remember(wanted, pins)
+            self._remember(planned)
+
+    def _age_of(self, pins: Sequence[Pin]) -> float:
+        """Give when the oldest was learned of what the index knows of pins; seconds since the epoch."""
+        index, view = self.resources.index, self._view
+        projects = [canonical_name(pin.name) for pin in pins]
+        newest = [max((each.time for each in index.known(view.key(name), name)), default=0.0) for name in projects]
+        return min(newest, default=0.0)
 
     def _fetch(self, question: Question) -> tuple[tuple[Pin, ...], bool]:
         """Plan build requirements with the help of pip; give also whether the answer holds beyond this run."""
@@ -278,33 +327,35 @@ class Engine:
         question = [requires, view.places, view.target, view.prefer_binary, view.pre, self._recipe.constraints]
         return self.resources.place("plans", digest_of(question) + ".json")
 
-    def _remember(self, requires: tuple[str, ...], pins: Sequence[Pin], *, borrowed: bool = False) -> None:
-        """Keep a plan for build requirements.
-
-        :param borrowed: another machine made it: its archives come from there when they are needed.
-        """
+    def _remember(self, planned: _Planned) -> None:
         rows = [
-            [pin.name, pin.version, pin.archive.filename, pin.archive.sha256, self._state(pin.name)] for pin in pins
+            [pin.name, pin.version, pin.archive.filename, pin.archive.sha256, self._state(pin.name)]
+            for pin in planned.pins
         ]
-        _fs.write_file(self._memo(requires), json.dumps({"borrowed": borrowed, "pins": rows}))
+        value = {"borrowed": planned.borrowed, "learned": planned.learned, "pins": rows}
+        _fs.write_file(self._memo(planned.requires), json.dumps(value))
 
-    def _recall(self, requires: tuple[str, ...]) -> tuple[Pin, ...] | None:
-        """Give a plan made before, if the view has not changed since for any project in it."""
-        if self.resources.config.index_max_age is not None:
-            return None
+    def _recall(self, requires: tuple[str, ...]) -> _Planned | None:
+        """Give a plan made before, if it is not too old, and the view has not changed since for any project in it."""
         text = _fs.read_text(self._memo(requires))
         pins = []
         try:
-            kept = json.loads(text or '{"borrowed": false, "pins": []}')
+            kept = json.loads(text or '{"borrowed": false, "learned": 0, "pins": []}')
+            if not self._is_young(kept["learned"]):
+                return None
             for name, version, filename, sha256, state in kept["pins"]:
                 archive = self.resources.index.locate(sha256, filename)
                 if not (kept["borrowed"] or os.path.exists(archive.path)) or self._state(name) != state:
                     return None
                 self.resources.index.touch(archive)
                 pins.append(Pin(name, version, archive, False, ""))
+            return _Planned(requires, tuple(pins), kept["learned"], True, kept["borrowed"]) if pins else None
         except (ValueError, TypeError, KeyError, AttributeError):  # cut short by a full disk, or of another release
             return None
-        return tuple(pins) or None
+
+    def _is_young(self, learned: float) -> bool:
+        limit = self.resources.config.index_max_age
+        return limit is None or time.time() - learned <= limit
 
     def _state(self, name: str) -> list[int]:
         project = canonical_name(name)
@@ -321,14 +372,17 @@ class Engine:
         from pip_accel._plan.question import shared_digest
         from pip_accel._resources import host_pip_version
 
-        return shared_digest(question, self.resources.target, host_pip_version())
+        return shared_digest(question, self.resources.target, self._recipe, host_pip_version())
 
     def borrow(self, question: Question) -> Plan | None:
         """Learn what other machines found out about a question; give their plan if that holds here."""
         sharing = self.sharing
-        digest = self._shared_digest(question) if sharing is not None else ""
-        offer = sharing.find(digest) if sharing is not None and digest else None
-        if sharing is None or offer is None or (self._recipe.own and offer.sdists):
+        # Where nothing is used that was made there, wheels are, if the user knows their digests.
+        if sharing is None or not self.borrows or (self._recipe.own and not question.require_hashes):
+            return None
+        digest = self._shared_digest(question)
+        offer = sharing.find(digest) if digest else None
+        if offer is None or (self._recipe.own and offer.sdists):
             return None
         from pip_accel._plan.closing import plan_from_offer
         from pip_accel._plan.question import roots_digest
@@ -341,13 +395,21 @@ class Engine:
                 sharing.fetch(archives, offer.trees, hand_over)
         else:
             sharing.fetch(archives, offer.trees)
-        sharing.learn(offer, question.view.key, roots_digest(question))
-        for requires, rows in offer.builds:
-            key, locate = _key_of(requires), self.resources.index.locate
-            pins = tuple(Pin(*each[:2], locate(each[3], each[2]), False, "") for each in rows)
-            self._plans[key], self._wanted[key] = pins, requires
-            self._remember(requires, pins, borrowed=True)
-        return plan_from_offer(self.resources, question, offer)
+        agrees = sharing.learn(offer, question.view.key, roots_digest(question))
+        plan = plan_from_offer(self.resources, question, offer) if agrees else None
+        for each in offer.builds if plan is not None and not self._recipe.own else ():
+            if self._is_young(each.learned):
+                self._adopt(each)
+        return plan
+
+    def _adopt(self, requirements: Requirements) -> None:
+        """Take over a plan for build requirements that another machine made, unless there is one."""
+        key, locate = _key_of(requirements.requires), self.resources.index.locate
+        if key in self._plans or self._recall(requirements.requires) is not None:
+            return
+        pins = tuple(Pin(*row[:2], locate(row[3], row[2]), False, "") for row in requirements.rows)
+        self._plans[key] = _Planned(requirements.requires, pins, requirements.learned, True, borrowed=True)
+        self._remember(self._plans[key])
 
     def offer(self, question: Question, plan: Plan) -> Callable[[], int] | None:
         """Give what shares a plan and all that it names, if that is of use to other machines; to be called once.
@@ -358,17 +420,23 @@ class Engine:
         if sharing is None or not sharing.gives or plan.borrowed or not plan.lasting or not plan.pins:
             return None
         digest = self._shared_digest(question)
-        if not digest or not _is_for_everyone(question, plan, self.resources.target):
+        if not digest or any(pin.direct_url or pin.editable or not pin.archive.sha256 for pin in plan.pins):
             return None
-        from pip_accel._plan.question import MARKERS_OF_MACHINES, roots_digest
-        from pip_accel._sharing import Found, Offer, Sdist
+        from pip_accel._build.key import may_hold_secret
+        from pip_accel._plan.closing import is_complete
+        from pip_accel._plan.question import depends_on_machine, roots_digest
+        from pip_accel._sharing import Found, Offer, Requirements, Sdist
+
+        # What was installed has no part in it then.
+        if not is_complete(self.resources, question, {canonical_name(pin.name): pin.archive for pin in plan.pins}):
+            return None
 
         roots = roots_digest(question)
         found, sdists, built, trees = [], {}, [], []
         for pin in plan.pins:
             project, archive = canonical_name(pin.name), pin.archive
             metadata = index.metadata(archive)
-            if metadata is None or any(marker.encode() in metadata for marker in MARKERS_OF_MACHINES):
+            if metadata is None or depends_on_machine([metadata.decode("utf-8", "replace")]):
                 return None
             view = question.view.key(project)
             known = [
@@ -382,7 +450,7 @@ class Engine:
             found.append(Found(*row, yanked, link, tuple(known)))
             if not archive.filename.endswith(".whl"):
                 facts, result = index.build_facts(archive), self.builder.find_shareable(pin)
-                if facts is None or result is None:
+                if facts is None or result is None or any(map(may_hold_secret, facts["variables"].items())):
                     return None
                 variant = index.variant(project)
                 sdists[archive.sha256] = Sdist(metadata.decode("utf-8", "surrogateescape"), facts, variant)
@@ -390,16 +458,25 @@ class Engine:
                 built.append((name, archive.path))
             trees.append(archive.sha256)
         builds = tuple(
-            (
-                self._wanted[key],
-                tuple((pin.name, pin.version, pin.archive.filename, pin.archive.sha256) for pin in pins),
+            Requirements(
+                each.requires,
+                tuple((pin.name, pin.version, pin.archive.filename, pin.archive.sha256) for pin in each.pins),
+                each.learned,
             )
-            for key, pins in self._plans.items()
+            for each in self._plans.values()
+            if each.lasting
         )
-        output, errors = (shown_lines(text) for text in (plan.output, plan.errors))
-        texts = (output, errors, plan.learned, dict(plan.spellings), roots, sdists)
+        texts = (plan.output, plan.errors, plan.learned, dict(plan.spellings), roots, sdists)
         offer = Offer(tuple(found), *texts, builds, tuple(trees))
-        return partial(sharing.publish, digest, offer, built)
+        return partial(self._publish, sharing, digest, offer, built)
+
+    def _publish(self, sharing: Sharing, digest: str, offer: Offer, built: Sequence[tuple[str, str]]) -> int:
+        """Give an offer to other machines. Whatever goes wrong is told, and no failure of the run."""
+        try:
+            return sharing.publish(digest, offer, built)
+        except Exception as error:
+            self._say(f"Not all of this run could be shared with other machines: {error}")
+            return 0
 
     # Metadata of sdists, while pip plans
 
@@ -730,18 +807,6 @@ class Preparing:
 def _key_of(requires: Sequence[str]) -> str:
     """Name a set of build requirements, sorted and without duplicates."""
     return _PLANNING + ", ".join(requires)
-
-
-def _is_for_everyone(question: Question, plan: Plan, target: Target) -> bool:
-    """Whether a plan is that for an empty environment, of nothing that lies on this machine alone."""
-    if any(pin.direct_url or pin.editable or not pin.archive.sha256 for pin in plan.pins):
-        return False
-    if question.forgets:
-        return True
-    from pip_accel._installed import find_installed
-
-    names = {canonical_name(pin.name) for pin in plan.pins}
-    return "Requirement already satisfied" not in plan.output and names.isdisjoint(find_installed(target))
 
 
 def _is_source(pin: Pin) -> bool:

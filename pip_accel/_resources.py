@@ -26,6 +26,7 @@ __all__ = ["Resources", "find_fault", "host_pip_version", "is_older", "open_data
 
 _ABANDONED = 86400  # seconds
 _SHORT = 60  # bytes
+_BORROWED = "borrowed"  # name of a file in the directory that tells where results of builds are from
 _ELSEWHERE = "elsewhere"  # name of the file that lists temporary directories in other places
 
 
@@ -107,6 +108,16 @@ class Resources:
             yield
         finally:
             tempfile.tempdir, self._short_root = before, None
+
+    @property
+    def has_borrowed(self) -> bool:
+        """Whether anything in the data directory may have been made on another machine."""
+        return os.path.exists(self.place("origins", _BORROWED))
+
+    def note_borrowing(self) -> None:
+        """Note that something which another machine made comes into the data directory."""
+        if not self.has_borrowed:
+            _fs.write_file(self.place("origins", _BORROWED), "")
 
     def place(self, *parts: str) -> str:
         """Give a path below the data directory."""

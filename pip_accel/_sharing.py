@@ -12,15 +12,15 @@ import io
 import json
 import os
 import re
-import shutil
-import zlib
+import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from pip_accel import _fs
 from pip_accel._index import Known
-from pip_accel._text import escape_unprintable, shown_lines
+from pip_accel._names import canonical_name, canonical_version
+from pip_accel._text import escape_unprintable
 from pip_accel._values import Archive
 from pip_accel.exceptions import Unsupported
 
@@ -30,10 +30,17 @@ if TYPE_CHECKING:
     from pip_accel._resources import Resources
     from pip_accel.caches import CacheManager
 
-__all__ = ["Found", "Offer", "Sdist", "Sharing"]
+__all__ = ["Found", "Offer", "Requirements", "Sdist", "Sharing"]
 
 _FORMAT = 1
 _TRANSFERS = 12  # at a time
+_LONGEST = 64 << 20  # bytes of a plan
+_HIGHEST = 1 << 20  # number of a plan
+#: What pip says of candidates, wherever they are installed.
+_SAID = re.compile(
+    r"WARNING: The candidate selected for download or install is a yanked version:|Reason for being yanked:"
+    r"|WARNING: \S+ \S+ does not provide the extra "
+)
 _SHA256 = re.compile("[0-9a-f]{64}")
 _PLAIN = re.compile(r"[\w.!+-]+", re.ASCII)
 _PROJECT = re.compile("[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
@@ -61,6 +68,14 @@ class Sdist(NamedTuple):
     variant: str  #: the way in which it is built, see :meth:`~pip_accel._build.recipe.Recipe.variant`
 
 
+class Requirements(NamedTuple):
+    """A plan for build requirements."""
+
+    requires: tuple[str, ...]
+    rows: tuple[tuple[str, str, str, str], ...]  #: name, version, file name and digest of what satisfies them
+    learned: float  #: when that was planned, seconds since the epoch
+
+
 class Offer(NamedTuple):
     """The answer to a question for an empty environment, and what carrying it out needs to know."""
 
@@ -71,14 +86,13 @@ class Offer(NamedTuple):
     spellings: Mapping[str, str]
     roots: str  #: local name of the question, as it stands in ``known``
     sdists: Mapping[str, Sdist]  #: by digest
-    #: Plans for build requirements: these, and name, version, file name and digest of what satisfies them.
-    builds: tuple[tuple[tuple[str, ...], tuple[tuple[str, str, str, str], ...]], ...]
+    builds: tuple[Requirements, ...]
     trees: tuple[str, ...]  #: digests of archives that byte code goes with: of wheels, and of what was built
 
     @property
     def archives(self) -> dict[str, str]:
         """File names by digest: of all that it names."""
-        needed = {sha256: filename for _, rows in self.builds for _, _, filename, sha256 in rows}
+        needed = {sha256: filename for each in self.builds for _, _, filename, sha256 in each.rows}
         return {**needed, **{each.sha256: each.filename for each in self.found}}
 
 
@@ -92,7 +106,7 @@ class Sharing:
         self._index: LocalIndex = resources.index
         self._store = resources.store
         self._caches = caches
-        self._place = None if own else resources.directory("byte-code")
+        self._own = own
         self._newest: dict[str, tuple[int, Offer]] = {}  #: number and plan by question
 
     @property
@@ -117,7 +131,7 @@ class Sharing:
         from pip_accel._process import in_parallel
 
         missing = {sha256 for sha256, name in archives.items() if not self._is_here(sha256, name)}
-        bare = {each for each in trees if self._store.find(each) is None} if self._place is not None else set()
+        bare = {each for each in trees if self._store.find(each) is None} if not self._own else set()
 
         def take(sha256: str) -> None:
             filename = archives.get(sha256, "")
@@ -144,13 +158,11 @@ class Sharing:
             try:
                 with open(path, "rb") as stream:
                     next(unpack(stream.read(), name), None)
-            except ValueError:
+            except (ValueError, OSError):
                 return False
             return True
 
         path = self._caches.fetch(_byte_code_name(name), is_sound)
-        if path is not None and self._place is not None and self._caches.owns(path):
-            path = shutil.move(path, os.path.join(self._place, name))
         if path is not None:
             self._store.packed[sha256] = path
 
@@ -158,8 +170,8 @@ class Sharing:
         path = self._caches.fetch(_archive_name(sha256, filename), lambda path: _fs.hash_file(path) == sha256)
         if path is None:
             return
-        archive = self._index.add(path, sha256) if self._caches.owns(path) else self._index.add_copy(path)
-        if archive.sha256 == sha256 and filename.endswith(".whl"):
+        archive = self._index.add(path, sha256)
+        if filename.endswith(".whl"):
             from pip_accel._archives import wheel_metadata
 
             try:
@@ -191,39 +203,52 @@ class Sharing:
         def is_sound(path: str) -> bool:
             try:
                 with gzip.open(path) as stream:
-                    offers.append(_parse(json.load(stream), question))
-            except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError):
+                    text = stream.read(_LONGEST + 1)
+                if len(text) > _LONGEST:
+                    return False
+                offers.append(_parse(json.loads(text), question, number))
+            except Exception:  # there is no end to what may be wrong with what anybody may write
                 return False
             return True
 
         path = self._caches.fetch(_plan_name(question, number), is_sound)
         if path is None:
             return None
-        if self._caches.owns(path):
-            os.unlink(path)  # what it says is kept elsewhere
+        os.unlink(path)
         return offers[-1]
 
-    def learn(self, offer: Offer, keys: Callable[[str], str], roots: str) -> None:
+    def learn(self, offer: Offer, keys: Callable[[str], str], roots: str) -> bool:
         """Have the local index know what a plan's machine knew of those of its archives that are here.
+
+        What is known here and is newer stays.
 
         :param keys: gives the view of a project, see :meth:`~pip_accel._index.ViewSettings.key`.
         :param roots: local name of the question.
+        :returns: whether nothing newer speaks against the plan.
         """
-        index = self._index
+        index, agrees = self._index, True
         for each in offer.found:
             archive = index.locate(each.sha256, each.filename)._replace(yanked=each.yanked)
             if not os.path.exists(archive.path):
                 continue
             sdist = offer.sdists.get(each.sha256)
-            if sdist is not None and sdist.variant == index.variant(each.project):
+            if sdist is not None and sdist.variant == index.variant(each.project) and not self._own:
                 index.set_build_facts(archive, sdist.facts)
                 index.set_metadata(archive, sdist.metadata.encode("utf-8", "surrogateescape"))
+            view = keys(each.project)
+            newest = max((known.time for known in each.known), default=0.0)
+            newer = [known for known in index.known(view, each.project) if known.time > newest]
+            if newer:
+                agrees = agrees and all(known.version == canonical_version(each.version) for known in newer)
+                continue
             for known in each.known:
                 own = known._replace(roots=roots if known.roots else "")
-                index.learn(keys(each.project), each.project, archive, own, each.link)
+                index.learn(view, each.project, archive, own, each.link)
         times = [known.time for each in offer.found for known in each.known]
-        answer = {each.project: each.known[0].version for each in offer.found if each.known}
-        index.keep_answer(roots, answer, min(times, default=0.0))
+        if agrees and index.answer_to(roots)[1] <= min(times, default=0.0):
+            answer = {each.project: each.known[0].version for each in offer.found if each.known}
+            index.keep_answer(roots, answer, min(times, default=0.0))
+        return agrees
 
     def publish(self, question: str, offer: Offer, built: Iterable[tuple[str, str]]) -> int:
         """Give a plan to the shared caches, after all that it names; give the number of archives looked after.
@@ -244,14 +269,16 @@ class Sharing:
         before = self.find(question)
         number = 0 if before is None else self._newest[question][0] + 1
         if self.gives and (before is None or _is_news(offer, before, self._caches.config.index_max_age)):
-            data = gzip.compress(json.dumps(_spell(offer, question)).encode(), mtime=0)
+            data = gzip.compress(json.dumps(_spell(offer, question, number)).encode(), mtime=0)
             self._caches.share(_plan_name(question, number), lambda: io.BytesIO(data))
             self._newest[question] = number, offer
         return len(files)
 
     def _give(self, name: str, path: str) -> None:
-        with open(path, "rb") as stream:
-            self._caches.share(name, lambda: stream)
+        def provide() -> BinaryIO:
+            return open(path, "rb")
+
+        self._caches.share(name, provide)
 
     def _give_byte_code(self, sha256: str) -> None:
         from pip_accel._byte_code import pack
@@ -280,8 +307,8 @@ def _find_last(read: Callable[[int], Offer | None], first: Offer) -> tuple[int, 
     It takes two requests if there is one plan, and few if there are many.
     """
     low, offer, step = 0, first, 1
-    while (found := read(low + step)) is not None:
-        low, offer, step = low + step, found, step * 2
+    while low < _HIGHEST and (found := read(low + step)) is not None:
+        low, offer, step = low + step, _newer(found, offer), step * 2
     high = low + step  # there is none
     while high - low > 1:
         middle = (low + high) // 2
@@ -289,8 +316,13 @@ def _find_last(read: Callable[[int], Offer | None], first: Offer) -> tuple[int, 
         if found is None:
             high = middle
         else:
-            low, offer = middle, found
+            low, offer = middle, _newer(found, offer)
     return low, offer
+
+
+def _newer(one: Offer, other: Offer) -> Offer:
+    """Give the plan that was learned later: an early number may have expired, and been used again."""
+    return one if one.learned >= other.learned else other
 
 
 def _is_news(offer: Offer, before: Offer, max_age: float | None) -> bool:
@@ -300,14 +332,18 @@ def _is_news(offer: Offer, before: Offer, max_age: float | None) -> bool:
     return max_age is not None or [each[:5] for each in offer.found] != [each[:5] for each in before.found]
 
 
-def _spell(offer: Offer, question: str) -> dict[str, Any]:
+def _spell(offer: Offer, question: str, number: int) -> dict[str, Any]:
     """Give a plan as JSON has it."""
     return {
         "format": _FORMAT,
         "question": question,
-        "found": [[*each[:8], [[sorted(known.clauses), *known[1:]] for known in each.known]] for each in offer.found],
-        "output": offer.output,
-        "errors": offer.errors,
+        "number": number,
+        "found": [
+            [*each[:7], _link(each.link), [[sorted(known.clauses), *known[1:]] for known in each.known]]
+            for each in offer.found
+        ],
+        "output": _lines(offer.output),
+        "errors": _lines(offer.errors),
         "learned": offer.learned,
         "spellings": dict(offer.spellings),
         "roots": offer.roots,
@@ -317,53 +353,103 @@ def _spell(offer: Offer, question: str) -> dict[str, Any]:
     }
 
 
-def _parse(value: Any, question: str) -> Offer:
+def _parse(value: Any, question: str, number: int) -> Offer:
     """Read a plan that anybody may have written.
 
-    :raises ValueError: or :class:`KeyError`, :class:`TypeError`, :class:`AttributeError`: it makes no sense.
+    :raises Exception: it makes no sense.
     """
-    if value["format"] != _FORMAT or value["question"] != question:
+    if (value["format"], value["question"], value["number"]) != (_FORMAT, question, number):
         raise ValueError("it is another one")
-    found = [
-        Found(
-            _matched(_PLAIN, name),
-            _matched(_PLAIN, version),
-            _matched(_PROJECT, project),
-            _filename(filename),
-            _matched(_SHA256, sha256),
-            bool(requested),
-            None if yanked is None else _text(yanked),
-            _text(link),
-            tuple(
-                Known(frozenset(map(_text, clauses)), _text(winner), float(when), _text(roots))
-                for clauses, winner, when, roots in known
-            ),
-        )
-        for name, version, project, filename, sha256, requested, yanked, link, known in value["found"]
-    ]
+    found = tuple(_parse_found(*row) for row in value["found"])
+    sdists = {each.sha256 for each in found if not each.filename.endswith(".whl")}
+    if len({each.project for each in found}) != len(found) or sdists != value["sdists"].keys():
+        raise ValueError("it contradicts itself")
     return Offer(
-        tuple(found),
+        found,
         _lines(value["output"]),
         _lines(value["errors"]),
-        float(value["learned"]),
-        {_matched(_PROJECT, name): _matched(_PLAIN, spelled) for name, spelled in value["spellings"].items()},
+        _time(value["learned"]),
+        {name: _spelled(spelling, name) for name, spelling in value["spellings"].items()},
         _text(value["roots"]),
         {
             _matched(_SHA256, sha256): Sdist(_text(metadata), _facts(facts), _text(variant))
             for sha256, (metadata, facts, variant) in value["sdists"].items()
         },
         tuple(
-            (
+            Requirements(
                 tuple(map(_text, requires)),
                 tuple(
                     (_matched(_PLAIN, name), _matched(_PLAIN, version), _filename(filename), _matched(_SHA256, sha256))
                     for name, version, filename, sha256 in rows
                 ),
+                _time(when),
             )
-            for requires, rows in value["builds"]
+            for requires, rows, when in value["builds"]
         ),
         tuple(_matched(_SHA256, each) for each in value["trees"]),
     )
+
+
+def _parse_found(
+    name: Any,
+    version: Any,
+    project: Any,
+    filename: Any,
+    sha256: Any,
+    requested: Any,
+    yanked: Any,
+    link: Any,
+    known: Any,
+) -> Found:
+    """Read a row of a plan.
+
+    :raises Exception: it makes no sense.
+    """
+    from pip_accel._index import name_and_version
+
+    version = _matched(_PLAIN, version)
+    if name_and_version(_filename(filename), project) != (project, canonical_version(version)):
+        raise ValueError("it is not what its file is called")
+    return Found(
+        _spelled(name, project),
+        version,
+        _matched(_PROJECT, project),
+        filename,
+        _matched(_SHA256, sha256),
+        bool(requested),
+        None if yanked is None else escape_unprintable(_text(yanked)),
+        _link(link),
+        tuple(
+            Known(frozenset(map(_text, clauses)), _text(winner), _time(when), _text(roots))
+            for clauses, winner, when, roots in known
+        ),
+    )
+
+
+def _spelled(spelling: Any, project: Any) -> str:
+    """Give the name of a project as somebody spells it.
+
+    :raises ValueError: it is that of another one.
+    """
+    if canonical_name(_matched(_PLAIN, spelling)) != project:
+        raise ValueError("another name")
+    return _text(spelling)
+
+
+def _time(value: Any) -> float:
+    """Give seconds since the epoch; other machines' clocks may be fast.
+
+    :raises ValueError: it is no time.
+    """
+    seconds = float(value)
+    if not 0 <= seconds < float("inf"):
+        raise ValueError("no time")
+    return min(seconds, time.time())
+
+
+def _link(value: Any) -> str:
+    """Give pip's words for where an archive came from; what lies on some machine is of no use to others."""
+    return _text(value) if _text(value).startswith(("http://", "https://")) and value.isprintable() else ""
 
 
 def _text(value: Any) -> str:
@@ -373,7 +459,8 @@ def _text(value: Any) -> str:
 
 
 def _lines(value: Any) -> str:
-    return "\n".join(map(escape_unprintable, shown_lines(_text(value)).splitlines()))
+    """Give what pip says of the distributions of a plan, whatever the machine."""
+    return "\n".join(escape_unprintable(line) for line in _text(value).splitlines() if _SAID.match(line))
 
 
 def _matched(pattern: re.Pattern[str], value: Any) -> str:

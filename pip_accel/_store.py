@@ -11,7 +11,7 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from pip_accel import _fs
@@ -166,8 +166,8 @@ class Store:
                 else:
                     bare.append((tree, staged[-1][0]))
                     compiled.update(made)
-            compiled.update(self._compile(uncompiled, jobs))
             bare += uncompiled
+            compiled.update(self._compile(bare, jobs, compiled))
             for tree, location in bare:
                 _write_manifest(location, write_byte_code(tree, self._byte_code_files(tree, location, compiled)))
             for location, final in staged:
@@ -259,8 +259,11 @@ class Store:
             return None
         return made
 
-    def _compile(self, trees: Iterable[tuple[Tree, str]], jobs: int) -> dict[str, int]:
-        """Make the byte code of trees below a directory for each, over all cores; give the sizes of what was made."""
+    def _compile(self, trees: Iterable[tuple[Tree, str]], jobs: int, done: Container[str]) -> dict[str, int]:
+        """Make the byte code of trees below a directory for each, over all cores; give the sizes of what was made.
+
+        :param done: paths of what there is already.
+        """
         from pip_accel._process import in_parallel, run
 
         tasks = []
@@ -269,6 +272,8 @@ class Store:
             for file in filter(_is_python, tree.files):
                 source = os.path.join(tree.path, file.scheme, *file.path.split("/"))
                 target = os.path.join(location, file.scheme, *self._byte_code_path(file.path).split("/"))
+                if target in done:
+                    continue
                 if os.path.dirname(target) not in directories:
                     directories.add(os.path.dirname(target))
                     _fs.make_directory(os.path.dirname(target))

@@ -231,7 +231,8 @@ def _install_into(asked: _Asked, environ: Mapping[str, str], config: Config, mes
     manner, target = asked.manner, asked.target
     check_target(target, manner)
     printer = Printer(manner, target, environ.get("PATH", ""), messages)
-    with secure(target, manner, messages.info, messages.warning):
+    with ExitStack() as locks:
+        locks.enter_context(secure(target, manner, messages.info, messages.warning))
         try:
             keep = not manner.no_cache
             with open_resources(config, target, manner.python, environ, keep=keep) as resources, ExitStack() as stack:
@@ -276,6 +277,12 @@ def _install_into(asked: _Asked, environ: Mapping[str, str], config: Config, mes
                     from pip_accel._progress import prune_logs
 
                     prune_logs(resources.place("logs"))
+                if outcome.changes or manner.dry_run:
+                    messages.info(_summary(outcome, time.monotonic() - started, dry_run=manner.dry_run))
+                if outcome.share is not None:
+                    sys.stdout.flush()
+                    locks.close()  # others may go on with the environment
+                    outcome.share()
         except BrokenPipeError:  # nobody reads what is printed
             raise
         except (OSError, LinkError) as error:
@@ -299,8 +306,6 @@ def _install_into(asked: _Asked, environ: Mapping[str, str], config: Config, mes
 
                 traceback.print_exc()
             raise Unsupported("pip-accel itself failed") from error
-    if outcome.changes or manner.dry_run:
-        messages.info(_summary(outcome, time.monotonic() - started, dry_run=manner.dry_run))
     return 0
 
 

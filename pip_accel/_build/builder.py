@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from pip_accel import _fs
 from pip_accel._archives import Contents, Entry, is_whole, read_manifest, read_wheel, write_bdist
@@ -21,6 +21,7 @@ from pip_accel._build.transform import read_dumb
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._process import pause, run
 from pip_accel._progress import keep_output
+from pip_accel._text import escape_unprintable
 from pip_accel._values import Archive, Pin, Tree
 from pip_accel.exceptions import BinaryDistributionError, BuildFailed, PipAcceleratorError, Unsupported
 
@@ -82,6 +83,16 @@ class Lent(NamedTuple):
     dynamic: tuple[str, ...]  #: what the backend requires beyond ``[build-system]``
 
 
+class PlanRequirements(Protocol):
+    """Gives the pins of build requirements, dependencies first."""
+
+    def __call__(self, requires: Sequence[str], *, at_hand: bool = False) -> Sequence[Pin]:
+        """Plan requirements.
+
+        :param at_hand: whether they are going to be installed, and not only named.
+        """
+
+
 class Builder:
     """Gives the built form of source distributions, and their metadata.
 
@@ -96,7 +107,7 @@ class Builder:
         resources: Resources,
         recipe: Recipe,
         caches: CacheManager,
-        plan: Callable[[Sequence[str]], Sequence[Pin]],
+        plan: PlanRequirements,
         unpack: Callable[[Sequence[Pin]], Sequence[Tree]],
         watcher: BuildWatcher,
         say: Callable[[str], None],
@@ -177,7 +188,8 @@ class Builder:
             else:
                 if dynamic is None:
                     dynamic = tuple(backend.requires())
-                self._environments.extend(environment, self._digests(self._beyond(system.requires, dynamic)))
+                beyond = self._beyond(system.requires, dynamic, at_hand=True)
+                self._environments.extend(environment, self._digests(beyond))
             yield Lent(backend, environment, environ, dynamic)
 
     @contextmanager
@@ -192,7 +204,7 @@ class Builder:
                 environ = {**resources.environ, "LC_ALL": "C.UTF-8", "TMPDIR": temporary}
                 yield BuildEnvironment(resources.target, environ), environ
                 return
-            environment = self._environments.borrow(self._digests(self._plan(tuple(system.requires))))
+            environment = self._environments.borrow(self._digests(self._plan(tuple(system.requires), at_hand=True)))
             try:
                 yield environment, {**environment.environ, "TMPDIR": temporary}
             finally:
@@ -208,14 +220,15 @@ class Builder:
         trees = self._unpack([self._pins[digest] for digest in digests])
         fill_environment(environment, trees, self._resources.template, self._resources.umask)
 
-    def _beyond(self, requires: Sequence[str], dynamic: Sequence[str]) -> list[Pin]:
+    def _beyond(self, requires: Sequence[str], dynamic: Sequence[str], *, at_hand: bool = False) -> list[Pin]:
         """Give the pins that a backend's own requirements bring in, as pip does: those that are there already stay.
 
         :raises BuildFailed: a version that is there already is not one that the backend allows.
         """
         there = {canonical_name(pin.name): pin.version for pin in self._plan(tuple(requires))} if dynamic else {}
         missing = [text for text in dynamic if not self._is_met(text, there)]
-        return [pin for pin in self._plan(tuple(missing)) if canonical_name(pin.name) not in there]
+        planned = self._plan(tuple(missing), at_hand=at_hand)
+        return [pin for pin in planned if canonical_name(pin.name) not in there]
 
     def _is_met(self, text: str, there: Mapping[str, str]) -> bool:
         """Whether a requirement of a backend asks for nothing that is not there."""
@@ -300,11 +313,12 @@ class Builder:
         missing = None if origin == _FITTING else self._find_missing(archive.path)
         if missing is not None:
             self._unfit.add(archive.sha256)
-            wanted = f"{missing.name} of {missing.package} {missing.version}" if missing.package else missing.name
+            of = f" of {missing.package} {missing.version}" if missing.package else ""
+            wanted = escape_unprintable(missing.name + of)
             key = buildable.cache_key
             self._say(
                 f"{key['name']} {key['version']} was built on another machine, where it was linked with"
-                f" {wanted.strip()}, which is not here: it is built here"
+                f" {wanted}, which is not here: it is built here"
             )
             return False
         if origin is None:
@@ -339,7 +353,10 @@ class Builder:
         """Give the name under which other machines look for the result of a build, and that."""
         if not self.lasts(pin):
             return None
-        buildable = self.buildable(pin)
+        try:
+            buildable = self.buildable(pin)
+        except PipAcceleratorError:  # what was kept of its requirements may not hold any more
+            return None
         found = self._find(buildable) if buildable is not None else None
         return None if buildable is None or found is None else (self._caches.generate_filename(buildable), found)
 
@@ -395,7 +412,9 @@ class Builder:
                 if found is not None:
                     return found
                 path = self._build(task, buildable)
-                _fs.write_file(self._origin_path(_fs.hash_file(path)), _BUILT)
+                # What went into it may have been made elsewhere.
+                own = self._recipe.own or not self._resources.has_borrowed
+                _fs.write_file(self._origin_path(_fs.hash_file(path)), _BUILT if own else _FITTING)
                 with open(path, "rb") as stream:
                     self._caches.put(buildable, stream)
         return self._find(buildable) or self._keep(path, pin)

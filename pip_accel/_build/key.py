@@ -27,6 +27,7 @@ __all__ = [
     "identify_compiler",
     "key_digest",
     "make_key",
+    "may_hold_secret",
     "state_of_variables",
 ]
 
@@ -77,6 +78,8 @@ _EVERYWHERE = frozenset(
     " COLUMNS LINES EDITOR DISPLAY PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX XDG_CACHE_HOME XDG_CONFIG_HOME MAKEFLAGS"
     " MAX_JOBS".split()
 )
+#: Signs of a secret in the name of a variable.
+_SECRET_NAME = re.compile(r"TOKEN|PASS|SECRET|KEY|CRED|AUTH|_PAT$|_PIN$|URL|URI|DSN", re.IGNORECASE)
 #: Signs of a secret in a value that is usually none.
 _SECRET_VALUE = re.compile(r"://|token|passw|secret|api_?key|credential", re.IGNORECASE)
 
@@ -154,6 +157,14 @@ def make_key(
         "salt": salt,
         "revision": revision,
     }
+
+
+def may_hold_secret(variable: tuple[str, str]) -> bool:
+    """Whether a variable that is set may hold a secret, so that others are not to have its digest: they could guess.
+
+    :param variable: its name, and what stands for its value, empty if it is not set.
+    """
+    return bool(variable[1]) and _SECRET_NAME.search(variable[0]) is not None
 
 
 def choose_variables(

@@ -23,7 +23,8 @@ class Recipe(NamedTuple):
     outside: tuple[str, ...] | None = ()  #: what a build that is not isolated can see; ``None``: it may change
     environ: Mapping[str, str] = {}
     variables: tuple[str, ...] = ()  #: names of those that the user knows to matter
-    own: bool = False  #: whether nothing that comes from other machines is used
+    own: bool = False  #: whether nothing is used that was made on other machines
+    apart: bool = False  #: whether that has to be kept apart from what is here, as some of this came from there
 
     def settings_of(self, project: str, source: str = "") -> Mapping[str, Any]:
         """Give the config settings of a project.
@@ -39,7 +40,7 @@ class Recipe(NamedTuple):
 
         settings = dict(self.settings_of(project))
         variables = choose_variables(project, self.environ, self.variables)
-        own = OWN if self.own else ""
+        own = OWN if self.apart else ""
         if self.isolation and not settings and not self.constraints and not variables:
             return own
         return own + "-" + digest_of([self.isolation, settings, self.constraints, self.outside, variables])[:16]

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pip_accel._resources import Resources
     from pip_accel._sharing import Offer
 
-__all__ = ["plan_from_offer", "plan_from_pins", "plan_from_winners"]
+__all__ = ["is_complete", "plan_from_offer", "plan_from_pins", "plan_from_winners"]
 
 
 class _Choice(NamedTuple):
@@ -91,10 +91,12 @@ def plan_from_offer(resources: Resources, question: Question, offer: Offer) -> P
     if question.report or (limit is not None and offer.learned and time.time() - offer.learned > limit):
         return None
     archives = {each.project: index.locate(each.sha256, each.filename) for each in offer.found}
-    markers = dict(resources.target.markers)
-    if not archives.keys() >= {root.name for root in question.roots if applies(root.marker, markers)}:
+    if not all(os.path.exists(each.path) for each in archives.values()):
         return None
-    if not all(os.path.exists(each.path) and index.metadata(each) is not None for each in archives.values()):
+    sdists = (each for each in offer.found if each.sha256 in offer.sdists)
+    if any(offer.sdists[each.sha256].variant != index.variant(each.project) for each in sdists):
+        return None
+    if not is_complete(resources, question, archives):
         return None
     if not _has_hashes(question, archives) or _is_installed(resources, question, archives):
         return None
@@ -103,6 +105,27 @@ def plan_from_offer(resources: Resources, question: Question, offer: Offer) -> P
     pins = tuple(Pin(each.name, each.version, archives[each.project], each.requested, "") for each in offer.found)
     spellings = {**offer.spellings, **question.spellings}
     return Plan(pins, offer.output, offer.errors, offer.learned, False, True, spellings, borrowed=True)
+
+
+def is_complete(resources: Resources, question: Question, archives: Mapping[str, Archive]) -> bool:
+    """Whether archives are all that a question leads to in an empty environment, nothing else, and fit together.
+
+    :param archives: by canonical name.
+    """
+    items = {name: _read(resources, archive, name) for name, archive in archives.items()}
+    chosen = {name: Metadata(item.version, item.requires) for name, item in items.items() if item is not None}
+    if chosen.keys() != items.keys() or names_by_url(chosen):
+        return False
+    bounds = collect_bounds(
+        question.roots,
+        question.constraints,
+        chosen,
+        dict(resources.target.markers),
+        dependencies=question.dependencies,
+        with_missing=True,
+    )
+    fitting = (satisfies(chosen[name].version, each.all) for name, each in bounds.items() if name in chosen)
+    return bounds.keys() == chosen.keys() and all(fitting)
 
 
 def _close(resources: Resources, question: Question, *, pinned: bool) -> dict[str, _Choice] | None:

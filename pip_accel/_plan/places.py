@@ -26,12 +26,18 @@ def describe_place(link: str) -> str:
 
 
 def digest_place(link: str) -> str:
-    """Give a place of ``--find-links`` as it is known from machine to machine: what lies there, wherever that is."""
+    """Give a place of ``--find-links`` as it is known from machine to machine: what lies there, wherever that is.
+
+    It is empty for a page on this machine, which may lead anywhere on it.
+    """
     if is_elsewhere(link):
         return without_secrets(link)
     path = _path_of(link)
-    names = sorted(os.listdir(path)) if os.path.isdir(path) else [""]
-    paths = [(name, os.path.join(path, name) if name else path) for name in names]
+    names = sorted(os.listdir(path)) if os.path.isdir(path) else [os.path.basename(path)]
+    directory = path if os.path.isdir(path) else os.path.dirname(path)
+    if any(name.lower().endswith((".html", ".htm")) for name in names):
+        return ""
+    paths = [(name, os.path.join(directory, name)) for name in names]
     return digest_of([[name, _fs.hash_file(each)] for name, each in paths if os.path.isfile(each)])
 
 

@@ -444,7 +444,9 @@ def _spellings(pass_: _Pass, report: Report) -> dict[str, str]:
 def _from_anything(pass_: _Pass, say: Callable[[str], None]) -> Plan:
     """Plan from all that is there, whatever it came for: the network is not to be used."""
     index = pass_.resources.index
-    archives = _closure(pass_, lambda name: index.archives_in_any_view(name))
+    # Where nothing from other machines is to be used, only what has a hash that the user knows is known not to be.
+    any_will_do = not index.own or pass_.question.require_hashes
+    archives = _closure(pass_, lambda name: index.archives_in_any_view(name)) if any_will_do else []
     report, by_url = _ask(pass_, archives)
     if not isinstance(report, Report):
         raise NothingFound(

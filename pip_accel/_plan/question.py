@@ -22,6 +22,7 @@ from pip_accel.exceptions import BuildFailed, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pip_accel._build.recipe import Recipe
     from pip_accel._plan.pylock import Lock
     from pip_accel._plan.requirements import Root
     from pip_accel._plan.stand_ins import StandIn, Substituted
@@ -30,6 +31,7 @@ __all__ = [
     "Direct",
     "Question",
     "build_environ",
+    "depends_on_machine",
     "demands_of",
     "make_question",
     "parse_build_requirement",
@@ -41,7 +43,7 @@ __all__ = [
 ]
 
 #: Markers that differ between machines of a kind; hardly anything depends on them.
-MARKERS_OF_MACHINES = ("platform_release", "platform_version")
+_MARKERS_OF_MACHINES = ("platform_release", "platform_version", "platform.version")
 #: Options of pip that say how it reaches an index: they hold for build requirements, too.
 _CONNECTION = (
     ("trusted_hosts", "PIP_TRUSTED_HOST"),
@@ -259,20 +261,31 @@ def roots_digest(question: Question) -> str:
     return digest_of([*demands, directs, question.dependencies, *settings])
 
 
-def shared_digest(question: Question, target: Target, pip: str) -> str:
+def shared_digest(question: Question, target: Target, recipe: Recipe, pip: str) -> str:
     """Name a question on all machines where pip gives the same answer to it in an empty environment.
 
     It is empty where that cannot be told: where something lies on this machine alone, or may change.
 
+    :param recipe: how sdists are to be built.
     :param pip: version of the pip that answers.
     """
     if question.directs or question.stand_ins or question.locks or question.odd_places:
         return ""
+    if depends_on_machine(each.marker for each in (*question.roots, *question.constraints)):
+        return ""
     view = question.view
-    (index_url, extra_index_urls, _, no_index), links = view.places[:4], map(digest_place, view.links)
-    everywhere = view._replace(places=(index_url, extra_index_urls, sorted(set(links)), no_index))
-    markers = [pair for pair in target.markers if pair[0] not in MARKERS_OF_MACHINES]
-    return digest_of([roots_digest(question._replace(view=everywhere)), markers, pip])
+    (index_url, extra_index_urls, _, no_index), links = view.places[:4], [*map(digest_place, view.links)]
+    if "" in links:
+        return ""
+    everywhere = view._replace(places=(index_url, extra_index_urls, list(dict.fromkeys(links)), no_index))
+    markers = [pair for pair in target.markers if pair[0] not in _MARKERS_OF_MACHINES]
+    ways = [recipe.isolation, recipe.constraints, recipe.outside]
+    return digest_of([roots_digest(question._replace(view=everywhere)), markers, ways, pip])
+
+
+def depends_on_machine(texts: Iterable[str]) -> bool:
+    """Whether requirements may count on one machine and not on another one of its kind."""
+    return any(name in text for text in texts for name in _MARKERS_OF_MACHINES)
 
 
 def view_settings(request: Request, target: Target, tag: str) -> ViewSettings:

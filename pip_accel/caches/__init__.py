@@ -7,6 +7,7 @@ distribution archives; the others share these between machines, and what :mod:`p
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from contextlib import AbstractContextManager, nullcontext
@@ -57,11 +58,23 @@ class AbstractCacheBackend(metaclass=CacheBackendMeta):
     def get(self, filename: str) -> str | None:
         """Give the path of a local file with the content of what is stored under a name, or ``None``.
 
-        A file below ``config.binary_cache`` may be moved away from there.
-
         :param filename: relative, ``/`` on every system, with one directory or more in front.
         """
         raise NotImplementedError
+
+    def fetch(self, filename: str, path: str) -> bool:
+        """Write what is stored under a name to a file of the caller's; give whether there is anything.
+
+        Here it is done by way of :meth:`get`.
+
+        :param path: of a file that does not exist, in a directory that does.
+        """
+        import shutil
+
+        found = self.get(filename)
+        if found is not None:
+            shutil.copyfile(found, path)
+        return found is not None
 
     def put(self, filename: str, handle: BinaryIO) -> None:
         """Store a file. The handle is at position 0 and stays open; the same name may come twice.
@@ -84,6 +97,8 @@ class CacheManager:
     :param alone: use the local backend only, whatever others there are.
     :param on_failure: is told of a backend that failed, with the error; not of one that is not set up.
     :param on_report: is told of what is no failure and a user should know all the same.
+    :param on_borrow: is called whenever something comes from a shared backend.
+    :param directory: makes a temporary directory, given the beginning of its name.
     """
 
     def __init__(
@@ -92,16 +107,25 @@ class CacheManager:
         *,
         on_failure: Callable[[str, Exception], None] | None = None,
         on_report: Callable[[str], None] | None = None,
+        on_borrow: Callable[[], None] | None = None,
+        directory: Callable[[str], str] | None = None,
         alone: bool = False,
     ) -> None:
+        from pip_accel.caches.local import LocalCacheBackend
+
         self.config = config
         self._alone = alone or config.offline
         self._on_failure = on_failure
         self._on_report = on_report
+        self._on_borrow = on_borrow
+        self._directory = directory
+        self._numbers = itertools.count(1)
         self._backends: list[AbstractCacheBackend] | None = None
         self._changing = threading.RLock()
         self._calling: dict[int, AbstractContextManager[object]] = {}  #: by identity of a backend
         self._damaged: dict[int, set[str]] = {}  #: what was not what its name says, by identity of a backend
+        #: The local backend. It is asked before the others are looked up, which takes time.
+        self._local = self._make(LocalCacheBackend) if LocalCacheBackend in _registered else None
 
     @property
     def backends(self) -> list[AbstractCacheBackend]:
@@ -116,13 +140,6 @@ class CacheManager:
                 self._backends = [each for each in (local, *others) if each is not None]
                 self._backends.sort(key=lambda each: each.PRIORITY)
             return self._backends
-
-    @cached_property
-    def _local(self) -> AbstractCacheBackend | None:
-        """The local backend. It is asked before the others are looked up, which takes time."""
-        from pip_accel.caches.local import LocalCacheBackend
-
-        return self._make(LocalCacheBackend) if LocalCacheBackend in _registered else None
 
     def _make(self, backend_class: type[AbstractCacheBackend]) -> AbstractCacheBackend | None:
         try:
@@ -209,7 +226,9 @@ class CacheManager:
         """Store an archive in every backend."""
         filename = self.generate_filename(requirement)
         for backend in list(self.backends):
-            self._put(backend, filename, lambda: handle)
+            if self._wants(backend, filename):
+                handle.seek(0)
+                self._call(backend, "put", filename, handle)
 
     def generate_filename(self, requirement: Any) -> str:
         """Name the archive of a requirement: ``v<revision>/<name>/<name>-<version>-<tags>-<digest>.tar.gz``."""
@@ -220,46 +239,67 @@ class CacheManager:
     # Files of any kind, of the shared backends only
 
     def fetch(self, filename: str, is_sound: Callable[[str], bool]) -> str | None:
-        """Give the path of a file that a shared backend has under a name and that is sound, or ``None``."""
+        """Give the path of a file that a shared backend has under a name and that is sound, or ``None``.
+
+        It is called as the last part of the name says, and is the caller's own.
+        """
         for backend in self.shared:
             path = self._fetch(backend, filename, is_sound)
             if path is not None:
                 return path
         return None
 
-    def owns(self, path: str) -> bool:
-        """Whether a file lies in the local cache, and may be moved away from there."""
-        return os.path.realpath(path).startswith(os.path.realpath(self.config.binary_cache) + os.sep)
-
-    def _keep(self, filename: str, path: str) -> str:
-        """Have a file in the local cache that a shared backend gave; give its path."""
-        if self._local is not None and not self.owns(path):
-            with open(path, "rb") as stream:
-                self._call(self._local, "put", filename, stream)
-            path = self._call(self._local, "get", filename) or path
-        return path
-
     def share(self, filename: str, provide: Callable[[], BinaryIO]) -> None:
         """Store a file in every shared backend.
 
-        :param provide: opens it, or makes it; called if it is needed. It is for the caller to close it.
+        :param provide: opens it, or makes it; called for each backend that needs it.
         """
         for backend in self.shared:
-            self._put(backend, filename, provide)
+            if self._wants(backend, filename):
+                with provide() as handle:
+                    self._call(backend, "put", filename, handle)
 
     def _fetch(self, backend: AbstractCacheBackend, filename: str, is_sound: Callable[[str], bool]) -> str | None:
+        """Have a shared backend write a file to a place of our own, so that what is checked is what is used."""
         damaged = self._damaged.setdefault(id(backend), set())
-        path: str | None = self._call(backend, "get", filename) if filename not in damaged else None
-        if path is None or is_sound(path):
+        if filename in damaged:
+            return None
+        path = os.path.join(self._place, str(next(self._numbers)), filename.rpartition("/")[2])
+        os.makedirs(os.path.dirname(path))
+        if not self._call(backend, "fetch", filename, path):
+            return None
+        if is_sound(path):
+            if self._on_borrow is not None:
+                self._on_borrow()
             return path
+        os.unlink(path)
         if not damaged and self._on_report is not None:  # of others, nothing more is said
             self._on_report(f"{filename} in {backend!r} is not what its name says, and is not used")
         damaged.add(filename)
         self._call(backend, "reject", filename)
         return None
 
-    def _put(self, backend: AbstractCacheBackend, filename: str, provide: Callable[[], BinaryIO]) -> None:
-        if not backend.read_only and not self._call(backend, "has", filename):
-            handle = provide()
-            handle.seek(0)
-            self._call(backend, "put", filename, handle)
+    @cached_property
+    def _place(self) -> str:
+        """A directory for what comes from shared backends."""
+        if self._directory is not None:
+            return self._directory("fetched")
+        import tempfile
+        import weakref
+
+        from pip_accel import _fs
+
+        path = tempfile.mkdtemp(prefix="pip-accel-")
+        weakref.finalize(self, _fs.remove_tree, path)
+        return path
+
+    def _keep(self, filename: str, path: str) -> str:
+        """Have a file in the local cache that a shared backend gave; give its path."""
+        if self._local is not None:
+            with open(path, "rb") as stream:
+                self._call(self._local, "put", filename, stream)
+            path = self._call(self._local, "get", filename) or path
+        return path
+
+    def _wants(self, backend: AbstractCacheBackend, filename: str) -> bool:
+        return not backend.read_only and not self._call(backend, "has", filename)

@@ -6,6 +6,7 @@ changed: their names say what they are, and what is there already stays. No list
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 import time
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO
 
 from pip_accel import _fs
 from pip_accel._process import pause
+from pip_accel._text import escape_unprintable, mask_secrets
 from pip_accel.caches import AbstractCacheBackend
 from pip_accel.exceptions import CacheBackendDisabledError, CacheBackendError
 
@@ -38,7 +40,7 @@ _UNFIT = frozenset(
 _LOUD = ("boto3", "botocore", "urllib3", "s3transfer")
 _BLOCK = 1 << 16  # bytes
 _LARGE = 16 << 20  # bytes, from which on an object is sent in parts
-_SLOWEST = 1 << 10  # bytes per second; below, the service counts as gone
+_SLOWEST = 10 << 10  # bytes per second; below, the service counts as gone
 _CONNECTIONS = 16
 _WAKE = 0.2  # seconds between looks at whether the run has ended
 
@@ -146,10 +148,17 @@ class S3CacheBackend(AbstractCacheBackend):
         :raises CacheBackendError: S3 failed.
         """
         path = os.path.join(self.config.binary_cache, *filename.split("/"))
-        found: str | None = self._patiently(partial(self._download, filename, path), f"give {filename}")
+        return path if self.fetch(filename, path) else None
+
+    def fetch(self, filename: str, path: str) -> bool:
+        """Download a file to a path; give whether the bucket has it.
+
+        :raises CacheBackendError: S3 failed.
+        """
+        found: bool = self._patiently(partial(self._download, filename, path), f"give {filename}")
         return found
 
-    def _download(self, filename: str, path: str, progress: _Progress) -> str | None:
+    def _download(self, filename: str, path: str, progress: _Progress) -> bool:
         from botocore.exceptions import BotoCoreError, ClientError
 
         for attempt in range(self.config.s3_cache_retries + 1):
@@ -158,20 +167,20 @@ class S3CacheBackend(AbstractCacheBackend):
                 with _fs.replacing(path) as stream:
                     for block in answer["Body"].iter_chunks(_BLOCK):
                         progress.add(stream.write(block))
-                    if progress.moved != answer["ContentLength"]:
+                    if progress.moved != answer.get("ContentLength", progress.moved):
                         raise CacheBackendError("S3 sent only a part of {filename}", filename=filename)
-                return path
+                return True
             except ClientError as error:
                 if _code(error) in _DENIED:
                     self._tell("denies to read some of its objects, which count as missing", error)
                 elif _code(error) not in _MISSING:
                     raise
-                return None
+                return False
             except BotoCoreError:  # boto3 repeats requests, but not what breaks off while it is read
                 if attempt == self.config.s3_cache_retries or not progress.moved:
                     raise
                 progress.moved = 0
-        return None
+        return False
 
     def put(self, filename: str, handle: BinaryIO) -> None:
         """Upload a file, unless the bucket is only read. A refusal makes it read-only for the rest of the run.
@@ -231,18 +240,26 @@ class S3CacheBackend(AbstractCacheBackend):
         return True
 
     def _send(self, filename: str, handle: BinaryIO, progress: _Progress) -> None:
-        size = handle.seek(0, os.SEEK_END)
-        handle.seek(0)
-        if size >= _LARGE:
-            from boto3.s3.transfer import TransferConfig
-
-            # In this thread: other objects are sent in others.
-            plan = TransferConfig(multipart_threshold=_LARGE, multipart_chunksize=_LARGE, use_threads=False)
-            place = self._place(filename)
-            self._client.upload_fileobj(_Unclosed(handle), **place, Config=plan, Callback=progress.add)
-            return
+        body = _Body(handle, progress)
         condition = {"IfNoneMatch": "*"} if self._conditional and filename not in self._rejected else {}
-        self._client.put_object(**self._place(filename), Body=handle.read(), **condition)
+        if handle.seek(0, os.SEEK_END) < _LARGE:
+            handle.seek(0)
+            self._client.put_object(**self._place(filename), Body=body, **condition)
+            return
+        handle.seek(0)
+        place = self._place(filename)
+        place["UploadId"] = self._client.create_multipart_upload(**place)["UploadId"]
+        try:
+            parts: list[dict[str, Any]] = []
+            while block := handle.read(_LARGE):
+                number = len(parts) + 1
+                part = _Body(io.BytesIO(block), progress)
+                answer = self._client.upload_part(**place, PartNumber=number, Body=part)
+                parts.append({"ETag": answer["ETag"], "PartNumber": number})
+            self._client.complete_multipart_upload(**place, MultipartUpload={"Parts": parts}, **condition)
+        except BaseException:
+            self._client.abort_multipart_upload(**place)
+            raise
 
     def _create_bucket(self) -> None:
         from botocore.exceptions import ClientError
@@ -259,7 +276,8 @@ class S3CacheBackend(AbstractCacheBackend):
         """Report once per run what the service denies."""
         if not self._told:
             self._told = True
-            self.report(f"The S3 bucket {self.config.s3_cache_bucket} {what}: {error}")
+            said = mask_secrets(escape_unprintable(str(error)))
+            self.report(f"The S3 bucket {self.config.s3_cache_bucket} {what}: {said}")
 
     def _patiently(self, operation: Callable[[_Progress], Any], what: str) -> Any:
         """Carry out an operation, as long as it goes on; one that stands still or crawls is left alone.
@@ -327,11 +345,18 @@ class _Outcome:
         self.error: BaseException | None = None
 
 
-class _Unclosed:
-    """A file that stays open: boto3 closes what it has sent."""
+class _Body:
+    """A file on its way, as boto3 wants it: which reads it once for its digest, and closes it if it can."""
 
-    def __init__(self, handle: BinaryIO) -> None:
-        self.read, self.seek, self.tell = handle.read, handle.seek, handle.tell
+    def __init__(self, handle: BinaryIO, progress: _Progress) -> None:
+        self._handle = handle
+        self._progress = progress
+        self.seek, self.tell = handle.seek, handle.tell
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._handle.read(size)
+        self._progress.add(len(data))
+        return data
 
 
 def _wait(event: threading.Event, seconds: float) -> bool:

@@ -241,7 +241,7 @@ def test_the_page_has_each_bar_and_each_median():
     first = [result("uv", 4.0, scenario="first"), result("uv", 4.0, scenario="one-pin")]
     results = [result("uv", 2.0), result("pip-accel", 1.0), *first]
     text = page(results, {"Cores": "2"}, True)
-    rows = [line for line in text.splitlines() if line.startswith(("99 distr", "5 distr", "20,000"))]
+    rows = [line for line in text.splitlines() if line.startswith(("99 distr", "5 distr", "39 sdists,", "20,000"))]
     assert len(rows) == len(BARS) and sum(row.endswith("not yet") for row in rows) == len(BARS) - 1
     assert rows[0].split()[-3:] == ["uv", "0.8", "0.50"]
     assert text.index("\nfirst ") < text.index("\nwarm ")

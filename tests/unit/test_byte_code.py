@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import zlib
+from types import SimpleNamespace
 
 import pytest
 
@@ -55,8 +56,16 @@ def test_a_store_takes_it_and_compiles_nothing(packed, wheel, target, tmp_path, 
     (expected,) = compiled.add([wheel])
     store = make_store(tmp_path / "three", target)
     store.packed[wheel.sha256] = str(tmp_path / "packed")
-    monkeypatch.setattr(Store, "_compile", lambda self, trees, jobs: {} if not list(trees) else pytest.fail("compiled"))
-    (tree,) = store.add([wheel])
+    tasks = []
+
+    def run(command, *, text, **more):
+        tasks.extend(each[0] for each in json.loads(text)[1])
+        return SimpleNamespace(output="[]")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pip_accel._process.run", run)
+        (tree,) = store.add([wheel])
+    assert [os.path.basename(each) for each in tasks] == ["not_python.py"]  # which nobody could compile
     assert [bundle._replace(root="") for bundle in tree.bundles] == [
         each._replace(root="") for each in expected.bundles
     ]
@@ -94,6 +103,23 @@ def _elsewhere(head):
 
 def _nothing(head):
     """Leave it as it is."""
+
+
+def test_what_is_missing_is_made_here(packed, wheel, target, tmp_path):
+    def forget(head):
+        del head["files"][1:]
+
+    def first_of(data):
+        head = json.loads(zlib.decompress(packed)[8:].partition(b"]]}")[0] + b"]]}")
+        return data[: head["files"][0][2]]
+
+    (tmp_path / "packed").write_bytes(repacked(packed, forget, first_of))
+    store = make_store(tmp_path / "two", target)
+    store.packed[wheel.sha256] = str(tmp_path / "packed")
+    (tree,) = store.add([wheel])
+    assert tree.byte_code.endswith("-borrowed")
+    (own,) = make_store(tmp_path / "three", target).add([wheel])
+    assert [bundle._replace(root="") for bundle in tree.bundles] == [bundle._replace(root="") for bundle in own.bundles]
 
 
 DAMAGED = {

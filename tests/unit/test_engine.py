@@ -18,7 +18,7 @@ import pytest
 from pip_accel import _engine, _resources
 from pip_accel._build.builder import Prepared
 from pip_accel._build.recipe import Recipe
-from pip_accel._engine import Engine
+from pip_accel._engine import Engine, _Planned
 from pip_accel._plan import closing, planning
 from pip_accel._process import Ended, run
 from pip_accel._values import Archive, Pin
@@ -30,9 +30,14 @@ def engine():
     config = Config(load_configuration_files=False, load_environment_variables=False)
     resources = SimpleNamespace(
         environ={}, config=config, jobs=1, target=None, kept=True,
-        python=None, place=lambda *parts: "/nowhere"
+        python=None, place=lambda *parts: "/nowhere", note_borrowing=None, directory=None
     )
     return Engine(resources, Recipe(), None, {}, lambda text: None)
+
+
+def planned(requires, *pins):
+    """A plan for build requirements that was made before."""
+    return _Planned(tuple(requires), pins, 0.0, True)
 
 
 @pytest.mark.parametrize(
@@ -90,8 +95,8 @@ def needing(needs, monkeypatch):
         order.append(pin.name)
         return pin.archive
 
-    monkeypatch.setattr(Engine, "_recall", lambda self, requires: tuple(pin(name) for name in requires))
-    monkeypatch.setattr(Engine, "_remember", lambda self, requires, pins: None)
+    monkeypatch.setattr(Engine, "_recall", lambda self, requires: planned(requires, *map(pin, requires)))
+    monkeypatch.setattr(Engine, "_remember", lambda self, planned: None)
     made._builder = Nobody(obtain)
     return made, order
 
@@ -185,7 +190,7 @@ def test_what_many_threads_require_is_fetched_and_planned_once(closes, monkeypat
     monkeypatch.setattr(planning, "fetch", fetch)
     monkeypatch.setattr(Engine, "plan", plan)
     monkeypatch.setattr(Engine, "_recall", lambda self, requires: None)
-    monkeypatch.setattr(Engine, "_remember", lambda self, requires, pins: None)
+    monkeypatch.setattr(Engine, "_remember", lambda self, planned: None)
     monkeypatch.setattr(closing, "plan_from_winners", lambda *given: (pin("beta"),) if fetched and closes else None)
     monkeypatch.setattr(Engine, "preparing", lambda self, environ, pinned=None: nullcontext(({}, None)))
     made = engine()

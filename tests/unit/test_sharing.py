@@ -13,7 +13,7 @@ import pytest
 
 from pip_accel import _sharing
 from pip_accel._index import Known, LocalIndex
-from pip_accel._sharing import Found, Offer, Sdist, Sharing
+from pip_accel._sharing import Found, Offer, Requirements, Sdist, Sharing
 from pip_accel.caches import AbstractCacheBackend, CacheManager
 from pip_accel.config import Config
 from tests.lib.archives import make_wheel
@@ -26,12 +26,12 @@ FACTS = {"requires": ["setuptools"], "dynamic": [], "variables": {"CC": ""}, "bi
 OFFER = Offer(
     (FOUND,),
     "",
-    "WARNING: alpha is old",
+    "WARNING: alpha 1.0 does not provide the extra 'more'",
     100.0,
     {"alpha": "Alpha"},
     "roots",
     {SHA256: Sdist("Name: Alpha\n", FACTS, "")},
-    ((("setuptools",), (("setuptools", "84", "setuptools-84-py3-none-any.whl", "cd" * 32),)),),
+    (Requirements(("setuptools",), (("setuptools", "84", "setuptools-84-py3-none-any.whl", "cd" * 32),), 90.0),),
     (SHA256,),
 )
 
@@ -44,15 +44,13 @@ class Bucket(AbstractCacheBackend):
         self.files = {}
         self.asked = []
 
-    def get(self, filename):
+    def fetch(self, filename, path):
         self.asked.append(filename)
         if filename not in self.files:
-            return None
-        path = os.path.join(self.config.binary_cache, *filename.split("/"))
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+            return False
         with open(path, "wb") as stream:
             stream.write(self.files[filename])
-        return path
+        return True
 
     def has(self, filename):
         return filename in self.files
@@ -103,7 +101,7 @@ def name(number):
 
 
 def write(bucket, number, offer):
-    bucket.files[name(number)] = gzip.compress(json.dumps(_sharing._spell(offer, QUESTION)).encode())
+    bucket.files[name(number)] = gzip.compress(json.dumps(_sharing._spell(offer, QUESTION, number)).encode())
 
 
 def test_a_plan_comes_back_as_it_was_given(sharing, bucket):
@@ -216,7 +214,7 @@ def test_what_is_known_of_another_way_to_build_is_left_alone(sharing, tmp_path):
 
 
 def spelled(**changes):
-    value = json.loads(json.dumps(_sharing._spell(OFFER, QUESTION)))
+    value = json.loads(json.dumps(_sharing._spell(OFFER, QUESTION, 0)))
     return {**value, **changes}
 
 
@@ -260,10 +258,14 @@ def test_a_plan_that_makes_no_sense_is_none(value, sharing, bucket, said):
 
 
 def test_what_is_printed_of_a_plan_is_only_what_pip_would_say(sharing, bucket):
-    errors = "WARNING: \x1b[31mred\nsomething else\nWARNING: second"
-    write(bucket, 0, OFFER._replace(errors=errors, learned=0.0))
+    value = _sharing._spell(OFFER._replace(learned=0.0), QUESTION, 0)
+    value["errors"] = (
+        "WARNING: alpha 1.0 does not provide the extra \x1b[31mred\nsomething else\n"
+        "WARNING: Ignoring incompletely removed distribution ~lpha in a place of that machine"
+    )
+    bucket.files[name(0)] = gzip.compress(json.dumps(value).encode())
     found = sharing().find(QUESTION)
-    assert found.errors.splitlines() == ["WARNING: \\x1b[31mred", "WARNING: second"]
+    assert found.errors == "WARNING: alpha 1.0 does not provide the extra \\x1b[31mred"
 
 
 def test_the_files_of_plans_do_not_stay(sharing, bucket):
