@@ -191,11 +191,8 @@ class Sharing:
         first = self._read(question, 0)
         if first is None:
             return None
-        number, offer = 0, first
-        if first.learned:  # else it is the only answer
-            number, offer = _find_last(partial(self._read, question), first)
-        self._newest[question] = number, offer
-        return offer
+        self._newest[question] = found = _find_last(partial(self._read, question), first)
+        return found[1]
 
     def _read(self, question: str, number: int) -> Offer | None:
         offers = []
@@ -327,9 +324,10 @@ def _newer(one: Offer, other: Offer) -> Offer:
 
 def _is_news(offer: Offer, before: Offer, max_age: float | None) -> bool:
     """Whether a plan says more than one that is there: another answer, or the same of a later time if that matters."""
-    if offer.learned <= before.learned:
+    if offer.learned < before.learned:
         return False
-    return max_age is not None or [each[:5] for each in offer.found] != [each[:5] for each in before.found]
+    same = [each[:5] for each in offer.found] == [each[:5] for each in before.found]
+    return not same or (max_age is not None and offer.learned > before.learned)
 
 
 def _spell(offer: Offer, question: str, number: int) -> dict[str, Any]:

@@ -123,12 +123,6 @@ def test_the_newest_plan_is_found_with_few_requests(count, sharing, bucket):
     assert len(bucket.asked) <= 2 + 2 * count.bit_length()
 
 
-def test_what_cannot_become_old_has_no_newer_plan(sharing, bucket):
-    write(bucket, 0, OFFER._replace(learned=0.0))
-    sharing().find(QUESTION)
-    assert bucket.asked == [name(0)]
-
-
 NEWER = OFFER._replace(learned=200.0)
 OTHER = NEWER._replace(found=(FOUND._replace(version="2.0"),))
 
@@ -140,6 +134,7 @@ OTHER = NEWER._replace(found=(FOUND._replace(version="2.0"),))
         pytest.param(NEWER, None, [0], id="the same"),
         pytest.param(NEWER, 60.0, [0, 1], id="the same, whose age matters"),
         pytest.param(OTHER._replace(learned=50.0), 60.0, [0], id="an older one"),
+        pytest.param(OTHER._replace(learned=100.0), None, [0, 1], id="another one of the same age"),
     ],
 )
 def test_a_plan_is_given_if_it_says_more(offer, max_age, numbers, sharing, bucket):
