@@ -397,9 +397,11 @@ class Engine:
             sharing.fetch(archives, offer.trees)
         agrees = sharing.learn(offer, question.view.key, roots_digest(question))
         plan = plan_from_offer(self.resources, question, offer) if agrees else None
-        for each in offer.builds if plan is not None and not self._recipe.own else ():
-            if self._is_young(each.learned):
-                self._adopt(each)
+        if plan is not None and not self._recipe.own:
+            self.resources.lent_template = offer.template
+            for each in offer.builds:
+                if self._is_young(each.learned):
+                    self._adopt(each)
         return plan
 
     def _adopt(self, requirements: Requirements) -> None:
@@ -467,7 +469,7 @@ class Engine:
             if each.lasting
         )
         texts = (plan.output, plan.errors, plan.learned, dict(plan.spellings), roots, sdists)
-        offer = Offer(tuple(found), *texts, builds, tuple(trees))
+        offer = Offer(tuple(found), *texts, builds, tuple(trees), self.resources.template)
         return partial(self._publish, sharing, digest, offer, built)
 
     def _publish(self, sharing: Sharing, digest: str, offer: Offer, built: Sequence[tuple[str, str]]) -> int:

@@ -56,6 +56,7 @@ class Resources:
         self.store = self.open_store(os.path.join(config.data_directory, "trees"))
         self._count = itertools.count(1)
         self._template: str | None = None
+        self.lent_template = ""  #: what another machine has learned of launchers, for this run
         self._lock = allocate_lock()
 
     def open_store(self, root: str) -> Store:
@@ -82,12 +83,14 @@ class Resources:
 
     @property
     def template(self) -> str:
-        """The text of launchers, as the pip that runs here writes them; learned from it once."""
+        """The text of launchers, as the pip that runs here writes them; learned from it once, unless it was lent."""
         with self._lock:
             if self._template is None:
                 path = self.place("templates", f"pip-{host_pip_version()}")
                 self._template = _fs.read_text(path)
-                if self._template is None:
+                if self._template is None and self.lent_template:
+                    self._template = self.lent_template
+                elif self._template is None:
                     from pip_accel._install.scripts import learn_template
 
                     self._template = learn_template(sys.executable, self.directory("template"))

@@ -88,6 +88,7 @@ class Offer(NamedTuple):
     sdists: Mapping[str, Sdist]  #: by digest
     builds: tuple[Requirements, ...]
     trees: tuple[str, ...]  #: digests of archives that byte code goes with: of wheels, and of what was built
+    template: str  #: of launchers, as the pip writes them that the question names
 
     @property
     def archives(self) -> dict[str, str]:
@@ -348,6 +349,7 @@ def _spell(offer: Offer, question: str, number: int) -> dict[str, Any]:
         "sdists": {sha256: [each.metadata, dict(each.facts), each.variant] for sha256, each in offer.sdists.items()},
         "builds": offer.builds,
         "trees": offer.trees,
+        "template": offer.template,
     }
 
 
@@ -385,6 +387,7 @@ def _parse(value: Any, question: str, number: int) -> Offer:
             for requires, rows, when in value["builds"]
         ),
         tuple(_matched(_SHA256, each) for each in value["trees"]),
+        _template(value["template"]),
     )
 
 
@@ -422,6 +425,17 @@ def _parse_found(
             for clauses, winner, when, roots in known
         ),
     )
+
+
+def _template(value: Any) -> str:
+    """Give the text of launchers.
+
+    :raises Exception: it cannot be used as such.
+    """
+    words = {"module": "alpha.cli", "import_name": "main", "func": "main.run"}
+    if not all(word in _text(value) % words for word in words.values()):
+        raise ValueError("no launcher")
+    return _text(value)
 
 
 def _spelled(spelling: Any, project: Any) -> str:

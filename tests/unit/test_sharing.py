@@ -33,6 +33,7 @@ OFFER = Offer(
     {SHA256: Sdist("Name: Alpha\n", FACTS, "")},
     (Requirements(("setuptools",), (("setuptools", "84", "setuptools-84-py3-none-any.whl", "cd" * 32),), 90.0),),
     (SHA256,),
+    "from %(module)s import %(import_name)s\nraise SystemExit(%(func)s())\n",
 )
 
 
@@ -241,6 +242,15 @@ def found_with(place, value):
         ),
         pytest.param(spelled(trees=["../x"]), id="byte code outside of its place"),
         pytest.param(spelled(learned="yesterday"), id="no time"),
+        pytest.param(spelled(learned=float("nan")), id="a time that is no number"),
+        pytest.param(spelled(template="import os"), id="launchers of nothing"),
+        pytest.param(spelled(template="%(module)s %(import_name)s %(func)s %(more)s"), id="launchers of more"),
+        pytest.param(found_with(0, "beta"), id="the name of another project"),
+        pytest.param(found_with(1, "2.0"), id="another version than its file"),
+        pytest.param(spelled(found=spelled()["found"] * 2), id="one project twice"),
+        pytest.param(spelled(sdists={}), id="an sdist without metadata"),
+        pytest.param(spelled(spellings={"alpha": ".."}), id="a spelling that is a path"),
+        pytest.param(spelled(number=1), id="another number"),
     ],
 )
 def test_a_plan_that_makes_no_sense_is_none(value, sharing, bucket, said):
