@@ -20,7 +20,6 @@ from pip_accel.exceptions import (
     DataDirectoryError,
     InvalidSourceDistribution,
     NoBuildOutput,
-    Unsupported,
 )
 from pip_accel.req import Requirement, TransactionalUpdate
 from tests.lib.archives import make_sdist
@@ -231,13 +230,21 @@ def test_build_requirements_that_are_not_to_be_had_are_an_error_of_the_build(con
         manager.get_binary_dist(requirement_of(config, path))
 
 
-def test_with_required_hashes_nothing_is_taken_that_other_machines_built(config, manager, archives, monkeypatch):
-    pytest.importorskip("boto3")
-    config.s3_cache_bucket = "bucket"
+def test_with_required_hashes_nothing_is_taken_that_others_built(config, manager, archives, tmp_path, monkeypatch):
+    requirement = requirement_of(config, alpha(archives, "in-tree", counter=str(tmp_path / "count.txt")))
+
+    def builds():
+        list(manager.get_binary_dist(requirement))
+        return (tmp_path / "count.txt").read_text().split().count("build_wheel")
+
+    assert builds() == 1
+    for directory, _, names in os.walk(os.path.join(config.data_directory, "origins")):
+        for name in names:
+            os.unlink(os.path.join(directory, name))  # as if another machine had built it
+    assert builds() == 1
     monkeypatch.setenv("PIP_REQUIRE_HASHES", "1")
-    with pytest.raises(BuildFailed, match="hashes are required") as caught:
-        manager.get_binary_dist(requirement_of(config, alpha(archives, "in-tree")))
-    assert isinstance(caught.value.__cause__, Unsupported)
+    assert builds() == 2
+    assert builds() == 2
 
 
 def test_a_data_directory_of_others_is_not_used(config, manager, archives, tmp_path):

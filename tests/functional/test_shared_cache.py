@@ -484,7 +484,13 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+#: Those that are much like others; together they take half a minute.
+LIKE_OTHERS = ("503", "500 in the middle", "a byte a second in the middle", "no answer", "answers break off")
+
+
+@pytest.mark.parametrize(
+    "fault", [pytest.param(each, marks=pytest.mark.slow) if each in LIKE_OTHERS else each for each in FAULTS]
+)
 def test_a_fault_of_the_service_costs_one_line(fault, worker, filled, builds, server):
     decide, said = FAULTS[fault]
     with FaultyProxy(server.url, decide) as proxy:
