@@ -6,6 +6,7 @@ A binary distribution archive is a gzipped tarball. Its members are named relati
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -342,7 +343,11 @@ def write_bdist(
         "recorded": recorded,
         "rows": contents.rows,
     }
-    with tarfile.open(fileobj=stream, mode="w:gz", compresslevel=6, format=tarfile.PAX_FORMAT) as archive:
+    # Neither names nor times: equal builds on two machines give equal archives.
+    with (
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=stream, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
         _add_member(archive, MANIFEST_NAME, json.dumps(manifest, indent=1).encode(), False)
         for entry in entries:
             _add_member(archive, _member_name(entry, contents.name, version), entry.data, entry.executable)

@@ -47,6 +47,18 @@ def write(path, given):
     return str(path)
 
 
+def test_equal_contents_give_equal_archives(tmp_path, monkeypatch):
+    """So that two machines which build the same have the same."""
+    import time
+
+    given = [entry("purelib", "alpha.py"), entry("scripts", "alpha", executable=True)]
+    one = write(tmp_path / "one", contents(*given))
+    monkeypatch.setattr(time, "time", lambda: 2e9)
+    other = write(tmp_path / "another-name", contents(*given))
+    with open(one, "rb") as left, open(other, "rb") as right:
+        assert left.read() == right.read()
+
+
 def write_by_hand(path, listed, members, **overrides):
     """Write an archive whose manifest and members need not agree.
 
