@@ -30,8 +30,8 @@ if sys.platform != "linux":
 LINE = re.compile(r"^\S+ \S+ \S+ pip_accel\[\d+\] (?:INFO|WARNING) (.*)$", re.MULTILINE)
 WORDS = ("alpha", "gamma")
 EVERYTHING = {"alpha": "1.0", "beta": "1.5", "gamma": "2.0"}
-#: What every run here has: failures show soon.
-SOON = {"PIP_ACCEL_S3_TIMEOUT": "3", "PIP_ACCEL_S3_RETRIES": "1"}
+#: What every run here has: failures show soon, and a busy machine is none.
+SOON = {"PIP_ACCEL_S3_TIMEOUT": "60", "PIP_ACCEL_S3_RETRIES": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -474,8 +474,8 @@ FAULTS = {
     "500": (always(Fault(500, "InternalError")), "is off for this run"),
     "503": (always(Fault(503, "SlowDown")), "is off for this run"),
     "500 in the middle": (from_the_second_archive_on(Fault(500, "InternalError")), "is off for this run"),
-    "a byte a second": (always(Fault(drip=1)), "bytes in 3 seconds"),
-    "a byte a second in the middle": (from_the_second_archive_on(Fault(drip=1)), "bytes in 3 seconds"),
+    "a byte a second": (always(Fault(drip=1)), "bytes in 4 seconds"),
+    "a byte a second in the middle": (from_the_second_archive_on(Fault(drip=1)), "bytes in 4 seconds"),
     "no answer": (always(Fault(hang=60)), "is off for this run"),
     "answers break off": (always(Fault(truncate=True)), "is off for this run"),
     "answers have a wrong byte": (always(Fault(flip=True)), "is not what its name says"),
@@ -493,12 +493,14 @@ LIKE_OTHERS = ("503", "500 in the middle", "a byte a second in the middle", "no 
 )
 def test_a_fault_of_the_service_costs_one_line(fault, worker, filled, builds, server):
     decide, said = FAULTS[fault]
+    patience = "4" if "seconds" in said or fault == "no answer" else "60"
     with FaultyProxy(server.url, decide) as proxy:
-        result = worker().install(*WORDS, **{**filled, "PIP_ACCEL_S3_URL": proxy.url})
+        options = {**filled, "PIP_ACCEL_S3_URL": proxy.url, "PIP_ACCEL_S3_TIMEOUT": patience}
+        result = worker().install(*WORDS, **options)
     assert result.installed == EVERYTHING
     (line,) = lines(result)
     assert said in line
-    assert result.run.seconds < 30
+    assert result.run.seconds < 50  # each fault of a slow service lasts a minute at least
 
 
 def test_a_fault_while_something_is_given_costs_one_line(worker, shared, builds, server, objects):
@@ -639,7 +641,7 @@ def test_ten_workers_at_once_on_one_empty_bucket(bench, shared, builds, objects,
             ["install", *WORDS],
             environment,
             str(tmp_path / f"disk-of-{number}"),
-            **{**shared, "PIP_ACCEL_S3_TIMEOUT": "60"},
+            **shared,
             PIP_INDEX_URL=bench.index.url,
         )
         for number, environment in enumerate(environments)
