@@ -25,7 +25,7 @@ from tests.lib.runs import PIP, PIP_ACCEL, installed, run_pip, summary
 
 #: Parts of the two hundred cases that take minutes, by the number that they are drawn from.
 PARTS = range(1, 9)
-SAMPLE = 9
+SAMPLE = 13
 #: Releases with what they require; and then, one after the other, what is installed and what is asked for.
 WORLDS = {
     "what is kept does not narrow another project as the newest would": (
