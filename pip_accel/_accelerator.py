@@ -221,7 +221,9 @@ def install(
         _brace(resources, plan)
         changes = _changes(resources, plan, engine.trees(plan.pins, check=check), request.manner)
         # What other machines cannot know yet; nothing is looked up if all was here.
-        share = _offer(engine, request, question, plan) if plan.online or engine.online or engine.built else None
+        share: Callable[[], object] | None = None
+        if plan.online or engine.online or engine.built:
+            share = engine.offer(question, plan, quiet=request.manner.verbosity < 0)
     announced = False
 
     def announce(plan: Plan, changes: tuple[Change, ...]) -> None:
@@ -241,17 +243,6 @@ def install(
     built = (*engine.built, *outcome.built)
     share = share or outcome.share
     return outcome._replace(built=built, online=outcome.online or plan.online or engine.online, share=share)
-
-
-def _offer(engine: Engine, request: Request, question: Question, plan: Plan) -> Callable[[], object] | None:
-    """Give what shares a plan with other machines, if it is of use to them; it never fails."""
-    from pip_accel._names import canonical_name
-
-    # Told to be quiet, pip does not say how it spells names, nor what it would warn of.
-    spelled = {canonical_name(pin.name) for pin in plan.pins} <= question.spellings.keys()
-    if request.manner.verbosity < 0 and not spelled:
-        return None
-    return engine.offer(question, plan)
 
 
 def make_plan(

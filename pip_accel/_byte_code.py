@@ -19,7 +19,7 @@ __all__ = ["pack", "unpack"]
 
 _FORMAT = 1
 _LENGTH = 8  # bytes that hold the length of the head
-_LONGEST = 1 << 30  # bytes of byte code
+_LONGEST = 1 << 28  # bytes of byte code
 _LEVEL = 1  # three times as fast as usual, a sixth larger
 
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["VERBS", "Invocation"]
 
 _NOT_TAKEN = "The shared cache does not take what it is given: see above"
+_NOT_SHARED = (
+    "These requirements cannot be shared: they ask for what lies on this machine alone, a build of theirs reads"
+    " variables that may hold secrets, or -q keeps pip from saying what belongs to the plan"
+)
 
 
 class Invocation(NamedTuple):
@@ -127,11 +131,11 @@ def _push(invocation: Invocation) -> int:
         engine.borrows = False  # what is missing there is to be made good
         question, plan = make_plan(engine, request, view, messages.info)
         engine.trees(plan.pins)
-        share = engine.offer(question, plan)
+        share = engine.offer(question, plan, quiet=request.manner.verbosity < 0)
         if share is None and not sharing.gives:
             raise _Refused(_NOT_TAKEN)
         if share is None:
-            raise _Refused("What these requirements ask for lies on this machine alone: others cannot ask for it")
+            raise _Refused(_NOT_SHARED)
         count = share()
         if not sharing.gives:
             raise _Refused(_NOT_TAKEN)

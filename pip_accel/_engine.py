@@ -167,12 +167,16 @@ class Engine:
         """All cache backends; looked up when something is not here."""
         with self._lock:
             if self._caches is None:
+                from pip_accel._text import escape_unprintable
                 from pip_accel.caches import CacheManager
+
+                def say(text: str) -> None:  # services may have put anything into it
+                    self._say(escape_unprintable(text))
 
                 self._caches = CacheManager(
                     self.resources.config,
-                    on_failure=lambda name, error: self._say(f"The cache backend {name} is off for this run: {error}"),
-                    on_report=self._say,
+                    on_failure=lambda name, error: say(f"The cache backend {name} is off for this run: {error}"),
+                    on_report=say,
                     on_borrow=self.resources.note_borrowing if not self._recipe.own else None,
                     directory=self.resources.directory,
                     alone=not self.resources.kept,
@@ -376,33 +380,43 @@ class Engine:
 
     def borrow(self, question: Question) -> Plan | None:
         """Learn what other machines found out about a question; give their plan if that holds here."""
-        sharing = self.sharing
+        sharing, resources, own = self.sharing, self.resources, self._recipe.own
         # Where nothing is used that was made there, wheels are, if the user knows their digests.
-        if sharing is None or not self.borrows or (self._recipe.own and not question.require_hashes):
+        if sharing is None or not self.borrows or (own and not question.require_hashes):
             return None
         digest = self._shared_digest(question)
         offer = sharing.find(digest) if digest else None
-        if offer is None or (self._recipe.own and offer.sdists):
+        if offer is None or (own and offer.sdists):
             return None
-        from pip_accel._plan.closing import plan_from_offer
-        from pip_accel._plan.question import roots_digest
+        from pip_accel._plan.closing import is_complete, is_of_use, plan_from_offer
+        from pip_accel._plan.question import known_places, roots_digest
 
-        archives = {each.sha256: each.filename for each in offer.found}
-        if self.resources.jobs > 1 and self.unpacks:
+        if not is_of_use(resources, question, offer):
+            return None
+        offer = offer.at(known_places(question.view))
+        filenames = {each.sha256: each.filename for each in offer.found}
+        if resources.jobs > 1 and self.unpacks:
             from pip_accel._arrivals import Handed
 
-            with Handed(self.resources.store) as hand_over:
-                sharing.fetch(archives, offer.trees, hand_over)
+            with Handed(resources.store) as hand_over:
+                sharing.fetch(filenames, offer.trees, hand_over)
         else:
-            sharing.fetch(archives, offer.trees)
-        agrees = sharing.learn(offer, question.view.key, roots_digest(question))
-        plan = plan_from_offer(self.resources, question, offer) if agrees else None
-        if plan is not None and not self._recipe.own:
-            self.resources.lent_template = offer.template
+            sharing.fetch(filenames, offer.trees)
+        archives = {each.project: resources.index.locate(each.sha256, each.filename) for each in offer.found}
+        told = {sha256: each.core_metadata for sha256, each in offer.sdists.items()}
+        # What does not answer the question teaches nothing, either.
+        if not all(os.path.exists(each.path) for each in archives.values()):
+            return None
+        if not is_complete(resources, question, archives, told):
+            return None
+        if not sharing.learn(offer, question.view.key, roots_digest(question)):
+            return None
+        if not own:
+            resources.lent_template = offer.template
             for each in offer.builds:
                 if self._is_young(each.learned):
                     self._adopt(each)
-        return plan
+        return plan_from_offer(resources, question, offer)
 
     def _adopt(self, requirements: Requirements) -> None:
         """Take over a plan for build requirements that another machine made, unless there is one."""
@@ -413,10 +427,12 @@ class Engine:
         self._plans[key] = _Planned(requirements.requires, pins, requirements.learned, True, borrowed=True)
         self._remember(self._plans[key])
 
-    def offer(self, question: Question, plan: Plan) -> Callable[[], int] | None:
+    def offer(self, question: Question, plan: Plan, *, quiet: bool) -> Callable[[], int] | None:
         """Give what shares a plan and all that it names, if that is of use to other machines; to be called once.
 
         It gives the number of files that are there then.
+
+        :param quiet: whether pip was told to be: then it says neither how it spells names, nor what it warns of.
         """
         sharing, index = self.sharing, self.resources.index
         if sharing is None or not sharing.gives or plan.borrowed or not plan.lasting or not plan.pins:
@@ -424,16 +440,19 @@ class Engine:
         digest = self._shared_digest(question)
         if not digest or any(pin.direct_url or pin.editable or not pin.archive.sha256 for pin in plan.pins):
             return None
+        if quiet and not {canonical_name(pin.name) for pin in plan.pins} <= question.spellings.keys():
+            return None
         from pip_accel._build.key import may_hold_secret
         from pip_accel._plan.closing import is_complete
-        from pip_accel._plan.question import depends_on_machine, roots_digest
-        from pip_accel._sharing import Found, Offer, Requirements, Sdist
+        from pip_accel._plan.places import hide_places
+        from pip_accel._plan.question import depends_on_machine, known_places, roots_digest
+        from pip_accel._sharing import Found, Offer, Requirements, Sdist, common_lines
 
         # What was installed has no part in it then.
         if not is_complete(self.resources, question, {canonical_name(pin.name): pin.archive for pin in plan.pins}):
             return None
 
-        roots = roots_digest(question)
+        places, roots = known_places(question.view), roots_digest(question)
         found, sdists, built, trees = [], {}, [], []
         for pin in plan.pins:
             project, archive = canonical_name(pin.name), pin.archive
@@ -447,7 +466,7 @@ class Engine:
                 if each.version == canonical_version(pin.version) and each.roots in ("", roots)
             ]
             yanked = index.read_view(view, project).get("yanked", {}).get(archive.sha256)
-            link = index.origin(view, project, archive)
+            link = hide_places(index.origin(view, project, archive), places)
             row = (pin.name, pin.version, project, archive.filename, archive.sha256, pin.requested)
             found.append(Found(*row, yanked, link, tuple(known)))
             if not archive.filename.endswith(".whl"):
@@ -465,11 +484,14 @@ class Engine:
                 tuple((pin.name, pin.version, pin.archive.filename, pin.archive.sha256) for pin in each.pins),
                 each.learned,
             )
-            for each in self._plans.values()
+            for each in list(self._plans.values())  # a build that began early may still plan
             if each.lasting
         )
-        texts = (plan.output, plan.errors, plan.learned, dict(plan.spellings), roots, sdists)
-        offer = Offer(tuple(found), *texts, builds, tuple(trees), self.resources.template)
+        output, errors = (hide_places(common_lines(text), places) for text in (plan.output, plan.errors))
+        if "file:" in output + errors:
+            return None
+        more = (plan.learned, dict(plan.spellings), sdists)
+        offer = Offer(tuple(found), output, errors, *more, builds, tuple(trees), self.resources.template)
         return partial(self._publish, sharing, digest, offer, built)
 
     def _publish(self, sharing: Sharing, digest: str, offer: Offer, built: Sequence[tuple[str, str]]) -> int:

@@ -13,7 +13,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, BinaryIO, NamedTuple
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pip_accel._resources import Resources
     from pip_accel.caches import CacheManager
 
-__all__ = ["Found", "Offer", "Requirements", "Sdist", "Sharing"]
+__all__ = ["Found", "Offer", "Requirements", "Sdist", "Sharing", "common_lines"]
 
 _FORMAT = 1
 _TRANSFERS = 12  # at a time
@@ -67,6 +67,11 @@ class Sdist(NamedTuple):
     facts: Mapping[str, Any]  #: of its build, see :meth:`~pip_accel._index.LocalIndex.build_facts`
     variant: str  #: the way in which it is built, see :meth:`~pip_accel._build.recipe.Recipe.variant`
 
+    @property
+    def core_metadata(self) -> bytes:
+        """The metadata as they are kept."""
+        return self.metadata.encode("utf-8", "surrogateescape")
+
 
 class Requirements(NamedTuple):
     """A plan for build requirements."""
@@ -84,7 +89,6 @@ class Offer(NamedTuple):
     errors: str
     learned: float  #: see :class:`~pip_accel._values.Plan`
     spellings: Mapping[str, str]
-    roots: str  #: local name of the question, as it stands in ``known``
     sdists: Mapping[str, Sdist]  #: by digest
     builds: tuple[Requirements, ...]
     trees: tuple[str, ...]  #: digests of archives that byte code goes with: of wheels, and of what was built
@@ -95,6 +99,17 @@ class Offer(NamedTuple):
         """File names by digest: of all that it names."""
         needed = {sha256: filename for each in self.builds for _, _, filename, sha256 in each.rows}
         return {**needed, **{each.sha256: each.filename for each in self.found}}
+
+    def at(self, urls: Sequence[str]) -> Offer:
+        """Give the plan as it reads where it is followed.
+
+        :param urls: see :func:`~pip_accel._plan.places.hide_places`.
+        """
+        from pip_accel._plan.places import show_places
+
+        found = tuple(each._replace(link=show_places(each.link, urls)) for each in self.found)
+        output, errors = (show_places(text, urls) for text in (self.output, self.errors))
+        return self._replace(found=found, output=output, errors=errors)
 
 
 class Sharing:
@@ -216,7 +231,7 @@ class Sharing:
         return offers[-1]
 
     def learn(self, offer: Offer, keys: Callable[[str], str], roots: str) -> bool:
-        """Have the local index know what a plan's machine knew of those of its archives that are here.
+        """Have the local index know what a plan's machine knew of its archives, which are all here.
 
         What is known here and is newer stays.
 
@@ -227,12 +242,10 @@ class Sharing:
         index, agrees = self._index, True
         for each in offer.found:
             archive = index.locate(each.sha256, each.filename)._replace(yanked=each.yanked)
-            if not os.path.exists(archive.path):
-                continue
             sdist = offer.sdists.get(each.sha256)
-            if sdist is not None and sdist.variant == index.variant(each.project) and not self._own:
+            if sdist is not None and index.metadata(archive) is None:
                 index.set_build_facts(archive, sdist.facts)
-                index.set_metadata(archive, sdist.metadata.encode("utf-8", "surrogateescape"))
+                index.set_metadata(archive, sdist.core_metadata)
             view = keys(each.project)
             newest = max((known.time for known in each.known), default=0.0)
             newer = [known for known in index.known(view, each.project) if known.time > newest]
@@ -341,11 +354,10 @@ def _spell(offer: Offer, question: str, number: int) -> dict[str, Any]:
             [*each[:7], _link(each.link), [[sorted(known.clauses), *known[1:]] for known in each.known]]
             for each in offer.found
         ],
-        "output": _lines(offer.output),
-        "errors": _lines(offer.errors),
+        "output": offer.output,
+        "errors": offer.errors,
         "learned": offer.learned,
         "spellings": dict(offer.spellings),
-        "roots": offer.roots,
         "sdists": {sha256: [each.metadata, dict(each.facts), each.variant] for sha256, each in offer.sdists.items()},
         "builds": offer.builds,
         "trees": offer.trees,
@@ -366,11 +378,10 @@ def _parse(value: Any, question: str, number: int) -> Offer:
         raise ValueError("it contradicts itself")
     return Offer(
         found,
-        _lines(value["output"]),
-        _lines(value["errors"]),
+        common_lines(value["output"]),
+        common_lines(value["errors"]),
         _time(value["learned"]),
         {name: _spelled(spelling, name) for name, spelling in value["spellings"].items()},
-        _text(value["roots"]),
         {
             _matched(_SHA256, sha256): Sdist(_text(metadata), _facts(facts), _text(variant))
             for sha256, (metadata, facts, variant) in value["sdists"].items()
@@ -461,7 +472,7 @@ def _time(value: Any) -> float:
 
 def _link(value: Any) -> str:
     """Give pip's words for where an archive came from; what lies on some machine is of no use to others."""
-    return _text(value) if _text(value).startswith(("http://", "https://")) and value.isprintable() else ""
+    return _text(value) if _text(value).startswith(("http://", "https://", "{")) and value.isprintable() else ""
 
 
 def _text(value: Any) -> str:
@@ -470,7 +481,7 @@ def _text(value: Any) -> str:
     return value
 
 
-def _lines(value: Any) -> str:
+def common_lines(value: Any) -> str:
     """Give what pip says of the distributions of a plan, whatever the machine."""
     return "\n".join(escape_unprintable(line) for line in _text(value).splitlines() if _SAID.match(line))
 
@@ -488,7 +499,7 @@ def _filename(value: Any) -> str:
     """
     from pip_accel._index import name_and_version
 
-    if os.path.basename(_text(value)) != value or "\\" in value or "\0" in value or name_and_version(value) is None:
+    if name_and_version(_matched(_PLAIN, value)) is None:
         raise ValueError("not the name of an archive")
     return _text(value)
 

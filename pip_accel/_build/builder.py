@@ -13,7 +13,7 @@ from pip_accel import _fs
 from pip_accel._archives import Contents, Entry, is_whole, read_manifest, read_wheel, write_bdist
 from pip_accel._build.environment import BuildEnvironment, Environments, fill_environment
 from pip_accel._build.hooks import Backend
-from pip_accel._build.key import identify_compiler, key_digest, make_key
+from pip_accel._build.key import identify_compiler, key_digest, make_key, may_hold_secret
 from pip_accel._build.libraries import Library, Machine, find_needed
 from pip_accel._build.recipe import Recipe
 from pip_accel._build.source import BuildSystem, link_eggs, named_variables, read_build_system, static_metadata, unpack_sdist
@@ -350,27 +350,28 @@ class Builder:
         return {"needed": [list(each) for each in needed], "directories": directories}
 
     def find_shareable(self, pin: Pin) -> tuple[str, Archive] | None:
-        """Give the name under which other machines look for the result of a build, and that."""
-        if not self.lasts(pin):
+        """Give the name under which other machines look for the result of a build, and that, if it is for others."""
+        buildable = self._known_buildable(pin)
+        if buildable is None or not _is_public(buildable):
             return None
-        try:
-            buildable = self.buildable(pin)
-        except PipAcceleratorError:  # what was kept of its requirements may not hold any more
-            return None
-        found = self._find(buildable) if buildable is not None else None
-        return None if buildable is None or found is None else (self._caches.generate_filename(buildable), found)
+        found = self._find(buildable)
+        return None if found is None else (self._caches.generate_filename(buildable), found)
 
     # Builds
 
     def find(self, pin: Pin) -> Archive | None:
         """Give the binary distribution archive of a source distribution if a cache has it."""
+        buildable = self._known_buildable(pin)
+        return self._find(buildable) if buildable is not None else None
+
+    def _known_buildable(self, pin: Pin) -> Buildable | None:
+        """Give the key of an sdist's build if it can be told, and the result is of use beyond this run."""
         if not self.lasts(pin):
             return None
         try:
-            buildable = self.buildable(pin)
+            return self.buildable(pin)
         except PipAcceleratorError:  # what was kept of its requirements may not hold any more: it is asked anew
             return None
-        return self._find(buildable) if buildable is not None else None
 
     def obtain(self, pin: Pin, prepared: Prepared | None = None) -> Archive:
         """Give the binary distribution archive of a source distribution, from a cache or by building it now.
@@ -416,7 +417,7 @@ class Builder:
                 own = self._recipe.own or not self._resources.has_borrowed
                 _fs.write_file(self._origin_path(_fs.hash_file(path)), _BUILT if own else _FITTING)
                 with open(path, "rb") as stream:
-                    self._caches.put(buildable, stream)
+                    self._caches.put(buildable, stream, alone=not _is_public(buildable))
         return self._find(buildable) or self._keep(path, pin)
 
     def _source(self, pin: Pin, work: str) -> str:
@@ -529,3 +530,9 @@ def _asks_for_commands(source: str) -> bool:
     with open(os.path.join(source, "setup.py"), "rb") as stream:
         script = stream.read()
     return b"bdist" in script or b"sys.argv" in script
+
+
+def _is_public(buildable: Buildable) -> bool:
+    """Whether others may have the result of a build: its key has no digest that tells of a secret."""
+    key = buildable.cache_key
+    return not any(map(may_hold_secret, (*key["variables"].items(), *key["config-settings"].items())))

@@ -82,6 +82,8 @@ _EVERYWHERE = frozenset(
 _SECRET_NAME = re.compile(r"TOKEN|PASS|SECRET|KEY|CRED|AUTH|_PAT$|_PIN$|URL|URI|DSN", re.IGNORECASE)
 #: Signs of a secret in a value that is usually none.
 _SECRET_VALUE = re.compile(r"://|token|passw|secret|api_?key|credential", re.IGNORECASE)
+#: What stands for a value that is not shown.
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 #: By language: variables that name its compiler, and the programs that are looked for without them.
 _COMPILERS = {
@@ -162,9 +164,11 @@ def make_key(
 def may_hold_secret(variable: tuple[str, str]) -> bool:
     """Whether a variable that is set may hold a secret, so that others are not to have its digest: they could guess.
 
-    :param variable: its name, and what stands for its value, empty if it is not set.
+    :param variable: its name, and what stands for its value in a key, empty if it is not set.
     """
-    return bool(variable[1]) and _SECRET_NAME.search(variable[0]) is not None
+    name, value = variable
+    hidden = _is_plain(name) and _DIGEST.fullmatch(value) is not None
+    return bool(value) and (hidden or _SECRET_NAME.search(name) is not None)
 
 
 def choose_variables(
@@ -172,7 +176,7 @@ def choose_variables(
 ) -> dict[str, str]:
     """Give the variables that a build of a project may read, as they stand in its key.
 
-    :param project: its canonical name.
+    :param project: its canonical name, empty for what all builds may read.
     :param wanted: those that the user knows to matter.
     :param named: those that its source names.
     """
@@ -192,14 +196,20 @@ def _choose_variables(
     project: str, environ: Mapping[str, str], wanted: frozenset[str], named: frozenset[str]
 ) -> Iterator[tuple[str, str]]:
     spelled, joined = project.upper().replace("-", "_"), project.upper().replace("-", "")
-    own = (f"{spelled}_", f"{joined}_", *_PREFIXES)
-    switches = tuple(f"{switch}_{each}_" for switch in _SWITCHES for each in (spelled, joined))
+    names = dict.fromkeys(each for each in (spelled, joined) if each)
+    own = (*(f"{each}_" for each in names), *_PREFIXES)
+    switches = tuple(f"{switch}_{each}_" for switch in _SWITCHES for each in names)
     for variable, value in sorted(environ.items()):
         without_effect = variable.endswith(_SECRETS) or _IDLE.fullmatch(variable)
-        plain = not without_effect and (variable in _PLAIN or variable.startswith(_PLAIN_PREFIXES))
+        plain = not without_effect and _is_plain(variable)
         read = plain or variable in named or variable.startswith(own) or f"{variable}_".startswith(switches)
         if variable in wanted or (read and not without_effect):
             yield variable, value if plain and not _SECRET_VALUE.search(value) else _digest(value)
+
+
+def _is_plain(variable: str) -> bool:
+    """Whether the values of a variable are flags and paths."""
+    return variable in _PLAIN or variable.startswith(_PLAIN_PREFIXES)
 
 
 def _languages(requirements: Collection[str]) -> list[str]:

@@ -38,12 +38,27 @@ class Recipe(NamedTuple):
         """Name this way of building a project, as its metadata may depend on it; empty if it is the usual one."""
         from pip_accel._build.key import choose_variables
 
-        settings = dict(self.settings_of(project))
-        variables = choose_variables(project, self.environ, self.variables)
         own = OWN if self.apart else ""
+        return own + self._way(project, choose_variables(project, self.environ, self.variables))
+
+    def ways(self, projects: Iterable[str]) -> list[str]:
+        """Name the ways in which these projects and all others are built, for all machines: secrets have no part in it.
+
+        :param projects: their canonical names.
+        """
+        from pip_accel._build.key import choose_variables, may_hold_secret
+
+        ways = set()
+        for project in ("", *projects):
+            chosen = choose_variables(project, self.environ, self.variables).items()
+            ways.add(self._way(project, dict(each for each in chosen if not may_hold_secret(each))))
+        return sorted(ways)
+
+    def _way(self, project: str, variables: Mapping[str, str]) -> str:
+        settings = dict(self.settings_of(project))
         if self.isolation and not settings and not self.constraints and not variables:
-            return own
-        return own + "-" + digest_of([self.isolation, settings, self.constraints, self.outside, variables])[:16]
+            return ""
+        return "-" + digest_of([self.isolation, settings, self.constraints, self.outside, variables])[:16]
 
     def state(self, names: Iterable[str]) -> Mapping[str, str]:
         """Give what the variables are now that a source names."""

@@ -7,7 +7,6 @@ where each of them names one version and pip would have nothing to say.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from pip_accel._resources import Resources
     from pip_accel._sharing import Offer
 
-__all__ = ["is_complete", "plan_from_offer", "plan_from_pins", "plan_from_winners"]
+__all__ = ["is_complete", "is_of_use", "plan_from_offer", "plan_from_pins", "plan_from_winners"]
 
 
 class _Choice(NamedTuple):
@@ -74,45 +73,50 @@ def plan_from_pins(resources: Resources, question: Question) -> Plan | None:
         return None
     if any(each.archive.yanked is not None for each in choices.values()) or _lacks_extras(question, choices):
         return None
-    archives = {name: choice.archive for name, choice in choices.items()}
-    if not _has_hashes(question, archives) or _is_installed(resources, question, choices):
+    digests = {name: choice.archive.sha256 for name, choice in choices.items()}
+    if not _has_hashes(question, digests) or _is_installed(resources, question, choices):
         return None
     # In a circle of dependencies the order in which pip reports them counts.
     ordered = {root.name: choices[root.name] for root in roots if root.name in choices}
     return Plan(_pins(resources, question, ordered), "", "", 0, False, True, question.spellings)
 
 
-def plan_from_offer(resources: Resources, question: Question, offer: Offer) -> Plan | None:
-    """Give the plan that another machine made for an empty environment, if it holds here as well.
-
-    Its archives are in the local index as far as they were to be had.
-    """
+def is_of_use(resources: Resources, question: Question, offer: Offer) -> bool:
+    """Whether a plan that another machine made may hold here, before any of its archives is fetched."""
     index, limit = resources.index, resources.config.index_max_age
-    if question.report or (limit is not None and offer.learned and time.time() - offer.learned > limit):
-        return None
-    archives = {each.project: index.locate(each.sha256, each.filename) for each in offer.found}
-    if not all(os.path.exists(each.path) for each in archives.values()):
-        return None
+    if limit is not None and offer.learned and time.time() - offer.learned > limit:
+        return False
     sdists = (each for each in offer.found if each.sha256 in offer.sdists)
     if any(offer.sdists[each.sha256].variant != index.variant(each.project) for each in sdists):
+        return False
+    return _has_hashes(question, {each.project: each.sha256 for each in offer.found})
+
+
+def plan_from_offer(resources: Resources, question: Question, offer: Offer) -> Plan | None:
+    """Give the plan that another machine made for an empty environment, if nothing that is installed here counts.
+
+    It is complete, and the local index has learned what that machine knew.
+    """
+    if question.report or _is_installed(resources, question, {each.project for each in offer.found}):
         return None
-    if not is_complete(resources, question, archives):
-        return None
-    if not _has_hashes(question, archives) or _is_installed(resources, question, archives):
-        return None
-    for archive in archives.values():
-        index.touch(archive)
-    pins = tuple(Pin(each.name, each.version, archives[each.project], each.requested, "") for each in offer.found)
+    pins = []
+    for each in offer.found:
+        archive = resources.index.locate(each.sha256, each.filename)
+        resources.index.touch(archive)
+        pins.append(Pin(each.name, each.version, archive, each.requested, ""))
     spellings = {**offer.spellings, **question.spellings}
-    return Plan(pins, offer.output, offer.errors, offer.learned, False, True, spellings, borrowed=True)
+    return Plan(tuple(pins), offer.output, offer.errors, offer.learned, False, True, spellings, borrowed=True)
 
 
-def is_complete(resources: Resources, question: Question, archives: Mapping[str, Archive]) -> bool:
+def is_complete(
+    resources: Resources, question: Question, archives: Mapping[str, Archive], told: Mapping[str, bytes] = {}
+) -> bool:
     """Whether archives are all that a question leads to in an empty environment, nothing else, and fit together.
 
     :param archives: by canonical name.
+    :param told: core metadata by digest, of those of which the local index knows none.
     """
-    items = {name: _read(resources, archive, name) for name, archive in archives.items()}
+    items = {name: _read(resources, archive, name, told) for name, archive in archives.items()}
     chosen = {name: Metadata(item.version, item.requires) for name, item in items.items() if item is not None}
     if chosen.keys() != items.keys() or names_by_url(chosen):
         return False
@@ -188,9 +192,9 @@ def _choose(
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _read(resources: Resources, archive: Archive, project: str) -> Item | None:
+def _read(resources: Resources, archive: Archive, project: str, told: Mapping[str, bytes] = {}) -> Item | None:
     """Read the metadata of an archive, if it is known and is what the file name says."""
-    data = resources.index.metadata(archive)
+    data = resources.index.metadata(archive) or told.get(archive.sha256)
     if data is None:
         return None
     headers = all_headers(data)
@@ -221,15 +225,17 @@ def _lacks_extras(question: Question, choices: Mapping[str, _Choice]) -> bool:
     return any(name in choices and not extras <= choices[name].item.extras for name, extras in asked)
 
 
-def _has_hashes(question: Question, archives: Mapping[str, Archive]) -> bool:
-    """Whether each archive has one of the hashes that are asked for, where that has to be."""
+def _has_hashes(question: Question, digests: Mapping[str, str]) -> bool:
+    """Whether each archive has one of the hashes that are asked for, where that has to be.
+
+    :param digests: SHA-256, hex, by canonical name.
+    """
     hashes = question.view.hashes
     if not hashes and not question.require_hashes:
         return True
     names = [each.name for each in (*question.roots, *question.constraints)]
     return all(  # of hashes in two places pip takes what both have
-        f"sha256:{archive.sha256}" in hashes.get(name, ()) and names.count(name) == 1
-        for name, archive in archives.items()
+        f"sha256:{digest}" in hashes.get(name, ()) and names.count(name) == 1 for name, digest in digests.items()
     )
 
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 
 from pip_accel import _fs
 from pip_accel._digests import digest_of
 from pip_accel._text import url_to_path
 
-__all__ = ["describe_place", "digest_place", "is_elsewhere", "is_there", "without_secrets"]
+__all__ = [
+    "describe_place",
+    "digest_place",
+    "hide_places",
+    "is_elsewhere",
+    "is_there",
+    "show_places",
+    "without_secrets",
+]
 
 
 def is_there(link: str) -> bool:
@@ -28,7 +37,7 @@ def describe_place(link: str) -> str:
 def digest_place(link: str) -> str:
     """Give a place of ``--find-links`` as it is known from machine to machine: what lies there, wherever that is.
 
-    It is empty for a page on this machine, which may lead anywhere on it.
+    It is empty for a page on this machine, which may lead anywhere on it, and where something cannot be read.
     """
     if is_elsewhere(link):
         return without_secrets(link)
@@ -38,7 +47,36 @@ def digest_place(link: str) -> str:
     if any(name.lower().endswith((".html", ".htm")) for name in names):
         return ""
     paths = [(name, os.path.join(directory, name)) for name in names]
-    return digest_of([[name, _fs.hash_file(each)] for name, each in paths if os.path.isfile(each)])
+    try:
+        return digest_of([[name, _fs.hash_file(each)] for name, each in paths if os.path.isfile(each)])
+    except OSError:
+        return ""
+
+
+def hide_places(text: str, urls: Iterable[str]) -> str:
+    """Give a text that names places so that only those understand it who know where they are: paths may hold tokens.
+
+    :param urls: without secrets; in the text, they and the directories that they lie in become numbers.
+    """
+    for number, directory in _number_directories(urls):
+        text = text.replace(directory, number)
+    return text
+
+
+def show_places(text: str, urls: Iterable[str]) -> str:
+    """Give a text as it was before :func:`hide_places`."""
+    for number, directory in _number_directories(urls):
+        text = text.replace(number, directory)
+    return text
+
+
+def _number_directories(urls: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Give the directories that places are, or lie in, with a number for each: longer ones first."""
+    for place, url in enumerate(urls):
+        scheme, _, path = url.rstrip("/").partition("://")
+        parts = path.split("/")
+        for length in range(len(parts), 0, -1):
+            yield f"{{{place}.{length}}}/", f"{scheme}://{'/'.join(parts[:length])}/"
 
 
 def without_secrets(url: str) -> str:

@@ -14,7 +14,7 @@ from pip_accel._names import canonical_name, leading_name
 from pip_accel._plan.arguments import Request, download_words
 from pip_accel._plan.clauses import Demand, applies
 from pip_accel._plan.options import scan
-from pip_accel._plan.places import describe_place, digest_place, is_there, without_secrets
+from pip_accel._plan.places import describe_place, digest_place, is_elsewhere, is_there, without_secrets
 from pip_accel._plan.requirements import split_url
 from pip_accel._text import path_to_url
 from pip_accel._values import Target
@@ -38,6 +38,7 @@ __all__ = [
     "question_of_build",
     "roots_digest",
     "settings_for_builds",
+    "known_places",
     "shared_digest",
     "view_settings",
 ]
@@ -279,8 +280,14 @@ def shared_digest(question: Question, target: Target, recipe: Recipe, pip: str) 
         return ""
     everywhere = view._replace(places=(index_url, extra_index_urls, list(dict.fromkeys(links)), no_index))
     markers = [pair for pair in target.markers if pair[0] not in _MARKERS_OF_MACHINES]
-    ways = [recipe.isolation, recipe.constraints, recipe.outside]
+    ways = recipe.ways(root.name for root in question.roots)
     return digest_of([roots_digest(question._replace(view=everywhere)), markers, ways, pip])
+
+
+def known_places(view: ViewSettings) -> list[str]:
+    """Give the places on other machines that pip looks into."""
+    index_url, extra_index_urls = view.places[:2]
+    return [without_secrets(each) for each in (index_url, *extra_index_urls, *view.links) if is_elsewhere(each)]
 
 
 def depends_on_machine(texts: Iterable[str]) -> bool:

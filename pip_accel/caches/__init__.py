@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
-from pip_accel.exceptions import CacheBackendDisabledError
+from pip_accel.exceptions import CacheBackendDisabledError, CacheBackendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -222,10 +222,13 @@ class CacheManager:
             if path is not None:
                 yield self._keep(filename, path)
 
-    def put(self, requirement: Any, handle: BinaryIO) -> None:
-        """Store an archive in every backend."""
+    def put(self, requirement: Any, handle: BinaryIO, *, alone: bool = False) -> None:
+        """Store an archive in every backend.
+
+        :param alone: in the local cache only.
+        """
         filename = self.generate_filename(requirement)
-        for backend in list(self.backends):
+        for backend in [each for each in self.backends if each is self._local or not alone]:
             if self._wants(backend, filename):
                 handle.seek(0)
                 self._call(backend, "put", filename, handle)
@@ -267,6 +270,11 @@ class CacheManager:
         path = os.path.join(self._place, str(next(self._numbers)), filename.rpartition("/")[2])
         os.makedirs(os.path.dirname(path))
         if not self._call(backend, "fetch", filename, path):
+            return None
+        if not os.path.isfile(path):
+            self._switch_off(
+                backend, CacheBackendError("It says that it has {filename}, and gave none", filename=filename)
+            )
             return None
         if is_sound(path):
             if self._on_borrow is not None:

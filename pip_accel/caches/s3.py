@@ -10,7 +10,8 @@ import io
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, BinaryIO
 
@@ -164,10 +165,12 @@ class S3CacheBackend(AbstractCacheBackend):
         for attempt in range(self.config.s3_cache_retries + 1):
             try:
                 answer = self._client.get_object(**self._place(filename))
+                if "ContentLength" not in answer:  # there may be no end to it
+                    raise CacheBackendError("S3 does not say how long {filename} is", filename=filename)
                 with _fs.replacing(path) as stream:
                     for block in answer["Body"].iter_chunks(_BLOCK):
                         progress.add(stream.write(block))
-                    if progress.moved != answer.get("ContentLength", progress.moved):
+                    if progress.moved != answer["ContentLength"]:
                         raise CacheBackendError("S3 sent only a part of {filename}", filename=filename)
                 return True
             except ClientError as error:
@@ -208,17 +211,7 @@ class S3CacheBackend(AbstractCacheBackend):
         from botocore.exceptions import ClientError
 
         try:
-            try:
-                self._send(filename, handle, progress)
-            except ClientError as error:
-                if _code(error) in _UNKNOWN and self._conditional:
-                    self._conditional = False
-                elif _code(error) == "NoSuchBucket" and self.config.s3_cache_create_bucket:
-                    self._create_bucket()
-                else:
-                    raise
-                handle.seek(0)
-                self._send(filename, handle, progress)
+            self._send_as_known(filename, handle, progress)
         except ClientError as error:
             if _code(error) in _PRESENT:
                 return
@@ -227,6 +220,24 @@ class S3CacheBackend(AbstractCacheBackend):
                 raise
             self.config.s3_cache_readonly = True
             self._tell("takes nothing from here, and is only read in this run", error)
+
+    def _send_as_known(self, filename: str, handle: BinaryIO, progress: _Progress) -> None:
+        """Send an object in the way that the service knows, to a bucket that may have to be created."""
+        from botocore.exceptions import ClientError
+
+        may_create = self.config.s3_cache_create_bucket
+        while True:
+            condition = {"IfNoneMatch": "*"} if self._conditional and filename not in self._rejected else {}
+            try:
+                return self._send(filename, handle, progress, condition)
+            except ClientError as error:
+                if _code(error) in _UNKNOWN and condition:
+                    self._conditional = False
+                elif _code(error) == "NoSuchBucket" and may_create:
+                    may_create = False
+                    self._create_bucket()
+                else:
+                    raise
 
     def _look_for(self, filename: str, progress: _Progress) -> bool:
         from botocore.exceptions import ClientError
@@ -239,9 +250,8 @@ class S3CacheBackend(AbstractCacheBackend):
             raise
         return True
 
-    def _send(self, filename: str, handle: BinaryIO, progress: _Progress) -> None:
+    def _send(self, filename: str, handle: BinaryIO, progress: _Progress, condition: Mapping[str, str]) -> None:
         body = _Body(handle, progress)
-        condition = {"IfNoneMatch": "*"} if self._conditional and filename not in self._rejected else {}
         if handle.seek(0, os.SEEK_END) < _LARGE:
             handle.seek(0)
             self._client.put_object(**self._place(filename), Body=body, **condition)
@@ -258,7 +268,8 @@ class S3CacheBackend(AbstractCacheBackend):
                 parts.append({"ETag": answer["ETag"], "PartNumber": number})
             self._client.complete_multipart_upload(**place, MultipartUpload={"Parts": parts}, **condition)
         except BaseException:
-            self._client.abort_multipart_upload(**place)
+            with suppress(Exception):  # the service may know that it ended
+                self._client.abort_multipart_upload(**place)
             raise
 
     def _create_bucket(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import re
@@ -374,11 +375,20 @@ def test_a_plan_that_cannot_be_is_not_followed(change, worker, filled, server, p
     assert worker().install(*WORDS, **filled).installed == EVERYTHING
 
 
-def test_build_requirements_of_a_plan_have_no_say_where_hashes_are_required(
-    worker, shared, own_index, server, prefix, tmp_path
-):
-    import hashlib
+def _as_build_requirement(value, backend):
+    value["builds"] = [[["backend"], [backend], value["learned"] or 1.0]]
 
+
+def _beside_the_others(value, backend):
+    name, version, filename, sha256 = backend
+    known = [[[], version, value["learned"] or 1.0, ""]]
+    value["found"].append([name, version, name, filename, sha256, False, None, "", known])
+
+
+@pytest.mark.parametrize("forgery", [_as_build_requirement, _beside_the_others])
+def test_a_forged_plan_brings_nothing_where_hashes_are_required(
+    forgery, worker, shared, own_index, server, prefix, tmp_path
+):
     place, counter = str(tmp_path / "archives"), tmp_path / "count.txt"
     own_index.add(make_wheel(place, "backend", "1.0", files={"backend.py": "VERSION = '1.0'\n"}))
     evil = make_wheel(place, "backend", "6.6", files={"backend.py": "VERSION = '6.6'\n"})
@@ -391,11 +401,8 @@ def test_build_requirements_of_a_plan_have_no_say_where_hashes_are_required(
     requirements.write_text(f"alpha==1.0 --hash=sha256:{digests[Path(wheel).name]}\n")
     worker().install("-r", str(requirements), **shared)
 
-    def require(value):
-        rows = [["backend", "6.6", Path(evil).name, digests[Path(evil).name]]]
-        value["builds"] = [[["backend"], rows, value["learned"] or 1.0]]
-
-    forge(server, shared, prefix, require)
+    backend = ["backend", "6.6", Path(evil).name, digests[Path(evil).name]]
+    forge(server, shared, prefix, lambda value: forgery(value, backend))
     key = f"{prefix}/archives/{digests[Path(evil).name][:2]}/{digests[Path(evil).name]}/{Path(evil).name}"
     server.client().put_object(Bucket=shared["PIP_ACCEL_S3_BUCKET"], Key=key, Body=Path(evil).read_bytes())
     machine = worker()
@@ -436,6 +443,36 @@ def test_build_constraints_are_part_of_the_question(worker, shared, own_index, t
     machine = worker()
     machine.install("gamma", "--build-constraint", str(constraint), **shared)
     assert not list(Path(machine.data).rglob("backend-2.0*"))
+
+
+def test_the_way_of_building_is_part_of_the_question(worker, shared, own_index, tmp_path):
+    own_index.add(make_sdist(str(tmp_path), "gamma", "2.0"))
+    for flags in ({}, {"CFLAGS": "-O1"}, {"GAMMA_MODE": "1"}):
+        worker().install("gamma", **flags, **shared)
+        assert worker().install("gamma", **flags, **shared).requests == []
+
+
+def test_build_requirements_come_along_where_something_is_installed(worker, shared, own_index, tmp_path, fresh):
+    place = str(tmp_path / "archives")
+    for name in ("backend", "beta"):
+        own_index.add(make_wheel(place, name, "1.0"))
+    own_index.add(make_sdist(place, "gamma", "2.0", build_requires=["backend"]))
+    worker().install("beta", "gamma", **shared)
+    environment = fresh()
+    worker().install("beta", into=environment)
+    result = worker().install("beta", "gamma", into=environment, **shared)
+    assert result.requests == []
+    assert result.installed == {"beta": "1.0", "gamma": "2.0"}
+
+
+@pytest.mark.parametrize("variable", ["GAMMA_PASSPHRASE", "GAMMA_URL"])
+def test_what_a_secret_had_a_part_in_is_not_shared(variable, worker, shared, own_index, objects, builds, tmp_path):
+    own_index.add(make_wheel(str(tmp_path), "alpha", "1.0"))
+    own_index.add(make_sdist(str(tmp_path), "gamma", "2.0"))
+    machine = worker()
+    machine.install("alpha", "gamma", **{variable: "hunter2"}, **shared)
+    assert [name for name in objects() if name.startswith(("v8/", "plans/"))] == []
+    assert machine.install("alpha", "gamma", **{variable: "hunter2"}).installed == {"alpha": "1.0", "gamma": "2.0"}
 
 
 def test_what_vanishes_from_a_bucket_is_had_in_another_way(worker, filled, server, prefix):
@@ -703,6 +740,7 @@ def test_what_cannot_be_pushed_or_pulled_is_said_in_one_sentence(shared, builds,
     assert "Please say what to pull" in said("pull")
     assert "Please say what to push" in said("push")
     assert "lies on this machine alone" in said("push", os.path.join(archives, "alpha-1.0-py3-none-any.whl"))
+    assert "or -q keeps pip from saying" in said("push", "-q", "alpha")
     assert "There is no shared cache to push to" in said("push", "alpha", PIP_ACCEL_S3_BUCKET="")
     assert "is only read from here" in said("push", "alpha", PIP_ACCEL_S3_READONLY="yes")
     assert "offline = yes" in said("pull", "alpha", PIP_ACCEL_OFFLINE="yes")

@@ -85,3 +85,42 @@ def test_a_missing_bucket_is_made_if_that_is_wanted(config, backend, service):
     service.add_response("put_object", {})
     backend.put("v8/x.tar.gz", io.BytesIO(b"content"))
     service.assert_no_pending_responses()
+
+
+def test_what_has_no_end_is_not_read(backend, service):
+    from botocore.response import StreamingBody
+
+    service.add_response("get_object", {"Body": StreamingBody(io.BytesIO(b"content"), None)})
+    with pytest.raises(CacheBackendError, match="does not say how long"):
+        backend.get("v8/x.tar.gz")
+
+
+def refusal(code, status, operation):
+    from botocore.exceptions import ClientError
+
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, operation)
+
+
+def test_what_one_thread_learned_of_the_service_fails_no_other_one(backend, monkeypatch):
+    sent = []
+
+    def send(filename, handle, progress, condition):
+        if condition:
+            backend._conditional = False  # another thread was faster
+            raise refusal("NotImplemented", 501, "PutObject")
+        sent.append(filename)
+
+    monkeypatch.setattr(backend, "_send", send)
+    backend.put("v8/x.tar.gz", io.BytesIO(b"content"))
+    assert sent == ["v8/x.tar.gz"]
+
+
+def test_where_another_machine_was_faster_nothing_is_wrong(config, backend, service):
+    service.add_response("create_multipart_upload", {"UploadId": "1"})
+    for _ in range(2):
+        service.add_response("upload_part", {"ETag": "e"})
+    service.add_client_error("complete_multipart_upload", "ConditionalRequestConflict", http_status_code=409)
+    service.add_client_error("abort_multipart_upload", "NoSuchUpload", http_status_code=404)
+    backend.put("v8/x.tar.gz", io.BytesIO(bytes(17 << 20)))
+    service.assert_no_pending_responses()
+    assert not config.s3_cache_readonly

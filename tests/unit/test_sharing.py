@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -29,7 +30,6 @@ OFFER = Offer(
     "WARNING: alpha 1.0 does not provide the extra 'more'",
     100.0,
     {"alpha": "Alpha"},
-    "roots",
     {SHA256: Sdist("Name: Alpha\n", FACTS, "")},
     (Requirements(("setuptools",), (("setuptools", "84", "setuptools-84-py3-none-any.whl", "cd" * 32),), 90.0),),
     (SHA256,),
@@ -84,9 +84,6 @@ def sharing(bucket, said, tmp_path):
     def make():
         manager = CacheManager(bucket.config, on_report=said.append)
         manager._backends = [bucket]
-        manager._calling[id(bucket)] = SimpleNamespace(__enter__=None)
-        from contextlib import nullcontext
-
         manager._calling[id(bucket)] = nullcontext()
         store = SimpleNamespace(
             has=lambda sha256: True, find_sound=lambda sha256: None, name_byte_code=lambda each: each
@@ -197,16 +194,16 @@ def test_what_was_learned_elsewhere_is_known_here(sharing, tmp_path):
     assert maker._index.answer_to("roots here") == ({"alpha": "1"}, 100.0)
 
 
-def test_what_is_known_of_another_way_to_build_is_left_alone(sharing, tmp_path):
+def test_what_is_known_here_of_an_sdist_stays(sharing, tmp_path):
     maker = sharing()
     path = tmp_path / "alpha-1.0.tar.gz"
     path.write_bytes(b"an sdist")
     archive = maker._index.add(str(path))
     found = FOUND._replace(filename=archive.filename, sha256=archive.sha256)
-    for variant, metadata in (("-another", None), ("", b"Name: Alpha\n")):
-        sdists = {archive.sha256: Sdist("Name: Alpha\n", FACTS, variant)}
+    for metadata in ("Name: Alpha\n", "Name: Beta\n"):
+        sdists = {archive.sha256: Sdist(metadata, FACTS, "")}
         maker.learn(OFFER._replace(found=(found,), sdists=sdists), lambda project: "view", "roots")
-        assert maker._index.metadata(archive) == metadata
+        assert maker._index.metadata(archive) == b"Name: Alpha\n"
 
 
 def spelled(**changes):
@@ -233,6 +230,7 @@ def found_with(place, value):
         pytest.param(found_with(3, "../alpha-1.0.tar.gz"), id="a file outside of its place"),
         pytest.param(found_with(3, "alpha"), id="a file that is no archive"),
         pytest.param(found_with(3, "alpha-1.0\0.tar.gz"), id="a name that ends early"),
+        pytest.param(found_with(3, "alpha-1.0\x1b[31m.tar.gz"), id="a file that moves the cursor"),
         pytest.param(found_with(4, "../" * 22), id="a digest that is a path"),
         pytest.param(found_with(8, [["1"]]), id="knowledge that is none"),
         pytest.param(spelled(sdists={"..": ["", FACTS, ""]}), id="an sdist outside of its place"),
@@ -299,3 +297,16 @@ def test_a_handle_is_only_made_where_it_is_needed(bucket, said):
     manager.share("a/b", lambda: pytest.fail("it is there"))
     manager.share("a/c", lambda: io.BytesIO(b"c"))
     assert bucket.files["a/c"] == b"c"
+
+
+def test_a_backend_that_says_that_it_has_something_and_gives_nothing_is_off(bucket, tmp_path):
+    failures = []
+    bucket.fetch = lambda filename, path: True
+    manager = CacheManager(
+        bucket.config, on_failure=lambda name, error: failures.append(str(error)), directory=lambda name: str(tmp_path)
+    )
+    manager._backends = [bucket]
+    manager._calling[id(bucket)] = nullcontext()
+    assert manager.fetch("x/y", lambda path: True) is None
+    assert failures == ["It says that it has x/y, and gave none"]
+    assert manager.shared == []
