@@ -93,6 +93,8 @@ ODD = {
         },
     ),
 }
+#: Those that are judged on demand only.
+LIKE_OTHERS = {"a source directory", "no python at all", "a file outside of the prefix", "its own bdist_wheel"}
 BEFORE = {
     "its own bdist_wheel": textwrap.dedent(
         """
@@ -125,7 +127,9 @@ def add_project(index, archives, setuptools, script, files):
 
 
 @pytest.mark.index
-@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(each, marks=pytest.mark.slow) if each in LIKE_OTHERS else each for each in ODD]
+)
 def test_a_project_with_only_a_setup_script_comes_out_as_with_pip(kind, index, archives, setuptools, tmp_path):
     arguments, files = ODD[kind]
     add_project(index, archives, setuptools, setup_script(arguments, BEFORE.get(kind, "")), files)
@@ -164,7 +168,7 @@ def test_the_two_commands_for_a_setup_script_give_the_same(archives, setuptools,
     "script",
     [
         pytest.param(setup_script("packages=['odd']", after="raise SystemExit('no')"), id="exits at the end"),
-        pytest.param("print('no setup here')\n", id="never calls setup"),
+        pytest.param("print('no setup here')\n", id="never calls setup", marks=pytest.mark.slow),
     ],
 )
 def test_a_setup_script_that_fails_with_pip_fails(script, index, archives, setuptools, tmp_path):

@@ -95,11 +95,15 @@ SCENARIOS = {
         ["dep", "y"],
     ),
 }
+#: Those that are tried on demand only.
+LIKE_OTHERS = {"a directory in a directory", "a URL in a directory, again", "extras of a directory", "extras of a URL"}
 #: Those that pip does in the end, for want of a way to plan them without network.
 LEFT_TO_PIP = {"a URL in a wheel", "extras of a name and a directory"}
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize(
+    "scenario", [pytest.param(each, marks=pytest.mark.slow) if each in LIKE_OTHERS else each for each in SCENARIOS]
+)
 def test_what_comes_by_path_or_url_teaches_nothing_else(place, scenario, fresh, data):
     make, first, change, second = SCENARIOS[scenario]
     make(place)

@@ -57,7 +57,13 @@ WORLDS = {
         [("", "--no-binary r p"), ("", "p")],
     ),
 }
-
+#: Those that are judged on demand only.
+LIKE_OTHERS = {
+    "what is kept does not narrow another project as the newest would",
+    "what was turned down for the newest is not for what is kept",
+    "what is kept requires something that the index would not give with its own choice",
+    "what is installed satisfies, and the index has nothing that would",
+}
 
 #: pip's line about an archive that it looks at: name and version.
 LOOKED_AT = re.compile(r"^ +(?:Downloading|Using cached) (?:\S*/)?(\w[\w.]*)-(\d[^-/ ]*?)(?:-py3|\.tar)", re.MULTILINE)
@@ -127,7 +133,7 @@ def find_differences(case: Case, pip: Side, ours: Side) -> list[Difference]:
 
 
 def test_a_sample_of_generated_environments_comes_out_as_with_pip(judge):
-    judge(8, SAMPLE)
+    judge(5, SAMPLE)
 
 
 @pytest.mark.slow
@@ -136,7 +142,9 @@ def test_generated_environments_come_out_as_with_pip(judge, number):
     judge(25, number)
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=pytest.mark.slow) if each in LIKE_OTHERS else each for each in WORLDS]
+)
 def test_what_is_right_elsewhere_does_not_answer(bench, archives, name):
     releases, steps = WORLDS[name]
     for pin, requires in releases.items():

@@ -104,7 +104,9 @@ def test_each_umask_gives_the_modes_that_pip_gives(judge):
     ("prepare", "words"),
     [
         pytest.param([["alpha==1.0", "beta==2.0"]], ["alpha==2.0", "beta==1.0"], id="upgrade and downgrade"),
-        pytest.param([["alpha==1.0", "beta==1.0"]], ["-U", "alpha"], id="upgrade only if needed"),
+        pytest.param(
+            [["alpha==1.0", "beta==1.0"]], ["-U", "alpha"], id="upgrade only if needed", marks=pytest.mark.slow
+        ),
         pytest.param([["alpha==1.0", "beta==1.0"]], ["-U", "--upgrade-strategy", "eager", "alpha"], id="eager upgrade"),
         pytest.param([["alpha==1.0"]], ["--force-reinstall", "alpha==1.0"], id="force-reinstall"),
         pytest.param([["alpha==1.0"]], ["Alpha", "gamma_project"], id="satisfied in part"),
