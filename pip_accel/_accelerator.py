@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from pip_accel._environment import Probe, validate_environment
 from pip_accel._values import Change, Manner, Plan, Target, Tree
-from pip_accel.exceptions import Edited, Unsupported
+from pip_accel.exceptions import BinaryDistributionError, Edited, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from pip_accel._progress import BuildWatcher
     from pip_accel._resources import Resources
     from pip_accel.config import Config
+    from pip_accel.deps import SystemPackageManager
 
 __all__ = [
     "Outcome",
     "PatchedAttribute",
     "PipAccelerator",
+    "Rounds",
     "ask",
     "check_target",
     "install",
@@ -101,10 +103,79 @@ class PipAccelerator:
             secure(target, request.manner, _ignore, _ignore),
             open_resources(self.config, target, request.manner.python, os.environ, keep=keep) as resources,
         ):
-            outcome = install(resources, request, say=_ignore)
+            outcome = _install_with_packages(resources, request)
             if outcome.share is not None:
                 outcome.share()
             return len(outcome.changes)
+
+
+def _install_with_packages(resources: Resources, request: Request) -> Outcome:
+    """Carry out a request; system packages that builds lack are installed if that is allowed."""
+    rounds = Rounds(resources.config, target=resources.target, dry_run=request.manner.dry_run)
+    while True:
+        try:
+            return install(resources, request, say=_ignore, is_curable=rounds.is_curable)
+        except BinaryDistributionError as error:
+            if not rounds.mend(error):
+                raise
+
+
+class Rounds:
+    """The rounds of an installation in which builds fail for want of system packages.
+
+    :param say: is told what is done.
+    :param ask: puts a question to the user, as for :class:`~pip_accel.deps.SystemPackageManager`.
+    :param dry_run: whether nothing may be installed, whatever is allowed.
+    """
+
+    #: How often one distribution may fail: each time another thing may be missing.
+    LIMIT = 5
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        target: Target,
+        say: Callable[[str], None] = lambda text: None,
+        ask: Callable[[str], str | None] | None = None,
+        dry_run: bool = False,
+    ) -> None:
+        self._config = config
+        self._dry_run = dry_run
+        self._target = target
+        self._say = say
+        self._ask = ask
+        self._counts: dict[str, int] = {}
+        self._made: SystemPackageManager | None = None
+
+    @property
+    def manager(self) -> SystemPackageManager:
+        """What knows of system packages; made when a build has failed."""
+        if self._made is None:
+            from pip_accel.deps import SystemPackageManager
+
+            self._made = SystemPackageManager(
+                self._config, python=self._target.base_python, say=self._say, ask=self._ask
+            )
+        return self._made
+
+    def is_curable(self, error: BaseException) -> bool:
+        """Whether packages are known that would help with a build that failed."""
+        return isinstance(error, BinaryDistributionError) and self.manager.can_help(error)
+
+    def mend(self, error: BinaryDistributionError) -> bool:
+        """Install what builds lacked; give whether anything was installed, so that it is worth another try.
+
+        :raises SystemDependencyError: packages are missing, and not installed.
+        """
+        from pip_accel.deps import failures_of
+
+        failures = failures_of(error)
+        for label in {each.label for each in failures}:
+            self._counts[label] = self._counts.get(label, 0) + 1
+        if not failures or max(self._counts.values()) > self.LIMIT:
+            return False
+        return self.manager.install_for(failures, dry_run=self._dry_run)
 
 
 def _ignore(text: str) -> None:
@@ -191,6 +262,7 @@ def install(
     on_replace: Callable[[Change], None] | None = None,
     check: bool = False,
     recording: Recording | None = None,
+    is_curable: Callable[[BaseException], bool] | None = None,
 ) -> Outcome:
     """Carry out a request: the environment is changed as a whole or not at all.
 
@@ -200,6 +272,8 @@ def install(
     :param on_replace: is told of each distribution that goes.
     :param check: whether the store is looked at for edited files beforehand, and not when they are linked.
     :param recording: of how the request was understood; with that, its plan is kept.
+    :param is_curable: tells of the failure of a build whether something may be done about it: then the other builds are
+        carried out all the same, and what they fail with is ``others`` in the error's context.
     """
     from pip_accel._plan.question import view_settings
 
@@ -208,6 +282,8 @@ def install(
     view = view_settings(request, resources.target, resources.index.tag)
     with open_engine(resources, request, say, watcher, view=view) as engine:
         engine.eager, engine.unpacks = engine.eager and not request.manner.dry_run, not request.manner.dry_run
+        if is_curable is not None:
+            engine.is_curable = is_curable
         began = time.time()
         question, plan = make_plan(engine, request, view, say)
         if recording is not None and not question.odd_places:

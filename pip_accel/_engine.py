@@ -25,7 +25,7 @@ from pip_accel._index import ViewSettings, name_and_version
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._process import Ended, Workers, results
 from pip_accel._values import Archive, Pin, Plan, Tree
-from pip_accel.exceptions import BuildFailed, PipAcceleratorError, PipFailed, Unsupported
+from pip_accel.exceptions import BinaryDistributionError, BuildFailed, PipAcceleratorError, PipFailed, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,6 +131,8 @@ class Engine:
         self.passive = False  #: whether no pip may be started to plan build requirements
         self.online = False  #: whether an index was asked for build requirements
         self.borrows = True  #: whether plans of other machines are asked for
+        #: Whether something may be done about the failure of a build: then the others go on, as they may fail alike.
+        self.is_curable: Callable[[BaseException], bool] = lambda error: False
 
     def __enter__(self) -> Engine:
         return self
@@ -745,7 +747,12 @@ class Engine:
         if self._chain:  # inside of a build the others keep the cores busy
             return [self._build(pin, None) for pin in pins]
         futures = [self._begun.get(_identity(pin)) or self._begin(pin, None) for pin in pins]
-        return results(futures)
+        try:
+            return results(futures, lambda error: not self.is_curable(error))
+        except BinaryDistributionError as error:
+            failures = [future.exception() for future in futures if future.done() and not future.cancelled()]
+            error.context["others"] = [each for each in failures if each is not None and each is not error]
+            raise
 
     def _begin(self, pin: Pin, prepared: Prepared | None) -> Future[Archive]:
         """Have something built when there is a thread for it."""

@@ -75,6 +75,7 @@ def run(
     env: Mapping[str, str] | None = None,
     text: str | None = None,
     merge: bool = False,
+    spare: bool = False,
 ) -> Completed:
     """Run a program to its end and give what it printed.
 
@@ -82,6 +83,7 @@ def run(
     in a group of its own it does not see the terminal's Ctrl-C, so nothing races with our clean-up.
 
     :param merge: give standard error as part of ``output``, in the order of printing.
+    :param spare: let it come to its end if we are interrupted: what it does must not be left half done.
     :raises OSError: the program cannot be started.
     :raises Ended: nothing is to go on.
     """
@@ -106,7 +108,10 @@ def run(
     try:
         output, errors = _communicate(process, text)
     except BaseException:
-        _end(process)
+        if spare:
+            _communicate(process, None)
+        else:
+            _end(process)
         raise
     finally:
         for group in groups:
@@ -204,13 +209,20 @@ def in_parallel(function: Callable[[_Item], _Result], items: Sequence[_Item], jo
         return results([workers.submit(function, item) for item in items])
 
 
-def results(futures: Sequence[Future[_Result]]) -> list[_Result]:
-    """Wait for tasks and give their results, in order; the first failure is raised when it comes."""
+def results(
+    futures: Sequence[Future[_Result]], is_last: Callable[[BaseException], bool] = lambda error: True
+) -> list[_Result]:
+    """Wait for tasks and give their results, in order; the first failure is raised when it comes.
+
+    :param is_last: whether that is so; else it is raised when all tasks have ended.
+    """
     from concurrent.futures import FIRST_EXCEPTION, wait
 
-    while True:
-        done, waiting = wait(futures, timeout=_WAKE, return_when=FIRST_EXCEPTION)
-        if not waiting or any(future.cancelled() or future.exception() is not None for future in done):
+    awaited = set(futures)
+    while awaited:
+        done, awaited = wait(awaited, timeout=_WAKE, return_when=FIRST_EXCEPTION)
+        errors = [future.exception() for future in done if not future.cancelled()]
+        if any(future.cancelled() for future in done) or any(each is not None and is_last(each) for each in errors):
             break
     for future in futures:
         error = future.exception() if future.done() else None

@@ -138,6 +138,7 @@ class Manner(NamedTuple):
     report: str  #: path of the file that gets pip's report, or ``-``; empty: none is asked for
     log: str  #: absolute path of the file that gets a log, or empty
     no_cache: bool  #: whether nothing may be kept, and nothing that was kept be used
+    no_input: bool = False  #: whether the user may not be asked anything
 
 
 class TreeFile(NamedTuple):

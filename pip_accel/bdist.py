@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pip_accel._build.builder import Lent
+    from pip_accel._engine import Engine
     from pip_accel._install.steps import Steps
     from pip_accel._resources import Resources
     from pip_accel.config import Config
@@ -113,8 +114,19 @@ class BinaryDistributionManager:
         if archive is not None and archive.sha256 and archive.filename.endswith(".whl"):
             return self._read(self._pack_wheel(archive.path))
         with open_engine_for(self.config, requirement.name) as (_, engine), _translated(requirement):
-            built = engine.builder.obtain(requirement.pin(engine.resources.index))
+            built = self._build_with_packages(engine, requirement)
             return self._read(self._keep(built.path))
+
+    def _build_with_packages(self, engine: Engine, requirement: Requirement) -> Archive:
+        """Build; if that fails for want of system packages, and these may be installed, once more."""
+        try:
+            return engine.builder.obtain(requirement.pin(engine.resources.index))
+        except (BuildFailed, NoBuildOutput) as error:
+            from pip_accel._accelerator import Rounds
+
+            if not Rounds(self.config, target=engine.resources.target).mend(error):
+                raise
+            return engine.builder.obtain(requirement.pin(engine.resources.index))
 
     def needs_invalidation(self, requirement: Requirement, cache_file: str) -> bool:
         """Whether a cached archive is damaged, or was built from another source than ``requirement.checksum``."""

@@ -22,6 +22,7 @@ from pip_accel.exceptions import (
     LinkError,
     PipAcceleratorError,
     PipFailed,
+    SystemDependencyError,
     Unsupported,
 )
 
@@ -50,6 +51,7 @@ Every other command goes to pip as it is.
   pip-accel cache explain NAME                          (why a project is built again)
   pip-accel cache push -r requirements.txt              (into the cache that machines share)
   pip-accel cache pull -r requirements.txt              (from there)
+  pip-accel deps -r requirements.txt                    (which system packages builds need)
 
 It has no options of its own: it is configured by variables ($PIP_ACCEL_CACHE and others) and by the files
 /etc/pip-accel.conf, ~/.pip-accel/pip-accel.conf and $PIP_ACCEL_CONFIG. PIP_ACCEL_DISABLE=1 hands everything to pip.
@@ -113,11 +115,17 @@ def _dispatch(words: Sequence[str], environ: Mapping[str, str]) -> int:
 
             command = find_command(words, environ)
             if command is not None and command[1] == "cache":
-                from pip_accel._cache_commands import VERBS, Invocation
+                from pip_accel._cache_commands import VERBS
+                from pip_accel._commands import Invocation
 
                 verb = VERBS.get(next(iter(words[command[0] + 1 :]), ""))
                 if verb is not None:
                     return verb(Invocation(words[: command[0]], words[command[0] + 2 :], environ, config))
+            if command is not None and command[1] == "deps":
+                from pip_accel._commands import Invocation
+                from pip_accel._deps_command import deps
+
+                return deps(Invocation(words[: command[0]], words[command[0] + 1 :], environ, config))
             if command is None or command[1] != "install":
                 return _hand_over(words, environ)
         return _install(asked, words, environ, config)
@@ -222,7 +230,7 @@ def _verbosity(words: Sequence[str]) -> int:
 
 
 def _install_into(asked: _Asked, environ: Mapping[str, str], config: Config, messages: Messages) -> int:
-    from pip_accel._accelerator import check_target, install, install_remembered, secure
+    from pip_accel._accelerator import Rounds, check_target, install, install_remembered, secure
     from pip_accel._install import transaction  # noqa: F401 (now, while the target's interpreter is at work)
     from pip_accel._printer import Printer
     from pip_accel._resources import open_resources
@@ -250,16 +258,29 @@ def _install_into(asked: _Asked, environ: Mapping[str, str], config: Config, mes
                         outcome = install_remembered(
                             resources, asked.remembered, on_plan=printer.announce, on_replace=printer.replaced
                         )
-                    if outcome is None:
-                        outcome = install(
-                            resources,
-                            asked.request,
-                            say=messages.info,
-                            watcher=watch,
-                            on_plan=printer.announce if not printer.announced else None,
-                            on_replace=printer.replaced,
-                            recording=asked.recording,
-                        )
+                    ask = (lambda text: None) if manner.no_input else None
+                    rounds = Rounds(config, target=target, say=messages.info, ask=ask, dry_run=manner.dry_run)
+                    while outcome is None:
+                        try:
+                            outcome = install(
+                                resources,
+                                asked.request,
+                                say=messages.info,
+                                watcher=watch,
+                                on_plan=printer.announce if not printer.announced else None,
+                                on_replace=printer.replaced,
+                                recording=asked.recording,
+                                is_curable=rounds.is_curable if not printer.announced else None,
+                            )
+                        except BinaryDistributionError as error:
+                            stack.close()  # nothing else is to be seen while a question is
+                            if printer.announced:
+                                raise
+                            try:
+                                if not rounds.mend(error):
+                                    raise
+                            except SystemDependencyError as reason:
+                                return _show_want(error, reason, resources.place("logs"))
                 except (PipFailed, BinaryDistributionError) as error:
                     stack.close()
                     said = f"{error}{error.context.get('errors', '')}"
@@ -307,6 +328,24 @@ def _install_into(asked: _Asked, environ: Mapping[str, str], config: Config, mes
                 traceback.print_exc()
             raise Unsupported("pip-accel itself failed") from error
     return 0
+
+
+def _show_want(error: BinaryDistributionError, reason: SystemDependencyError, logs: str) -> int:
+    """Show that system packages are missing: what a build said, and last what to do."""
+    from pip_accel._progress import keep_output
+    from pip_accel._text import escape_unprintable
+    from pip_accel.deps import failures_of
+
+    if sys.stderr.isatty():
+        for failure in failures_of(error):
+            path = keep_output(logs, failure.label, failure.output)
+            print(f"ERROR: {failure.label} could not be built. What the build said is in {path}", file=sys.stderr)
+    else:  # perhaps nobody can look into files here any more
+        others = error.context.get("others", ())
+        for each in (error, *(others if isinstance(others, list) else ())):
+            print(f"ERROR: {each}", file=sys.stderr)
+    print(f"ERROR: {escape_unprintable(str(reason))}", file=sys.stderr)
+    return 1
 
 
 def _show_failure(error: PipFailed) -> int:

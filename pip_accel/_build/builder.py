@@ -16,7 +16,15 @@ from pip_accel._build.hooks import Backend
 from pip_accel._build.key import identify_compiler, key_digest, make_key, may_hold_secret
 from pip_accel._build.libraries import Library, Machine, find_needed
 from pip_accel._build.recipe import Recipe
-from pip_accel._build.source import BuildSystem, link_eggs, named_variables, read_build_system, static_metadata, unpack_sdist
+from pip_accel._build.source import (
+    BuildSystem,
+    link_eggs,
+    named_variables,
+    read_build_system,
+    read_external,
+    static_metadata,
+    unpack_sdist,
+)
 from pip_accel._build.transform import read_dumb
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._process import pause, run
@@ -183,14 +191,19 @@ class Builder:
             python = environment.target.python
             backend = Backend(tree.source, system, python, environ, settings, label, editable=tree.editable)
             dynamic = tree.dynamic
-            if not self._recipe.isolation:  # where nothing is to be provided, pip does not ask
-                dynamic = ()
-            else:
-                if dynamic is None:
-                    dynamic = tuple(backend.requires())
-                beyond = self._beyond(system.requires, dynamic, at_hand=True)
-                self._environments.extend(environment, self._digests(beyond))
-            yield Lent(backend, environment, environ, dynamic)
+            try:
+                if not self._recipe.isolation:  # where nothing is to be provided, pip does not ask
+                    dynamic = ()
+                else:
+                    if dynamic is None:
+                        dynamic = tuple(backend.requires())
+                    beyond = self._beyond(system.requires, dynamic, at_hand=True)
+                    self._environments.extend(environment, self._digests(beyond))
+                yield Lent(backend, environment, environ, dynamic)
+            except BinaryDistributionError as error:  # one of a build inside of this one says so already
+                error.context.setdefault("distribution", label)
+                error.context.setdefault("external", read_external(tree.source))
+                raise
 
     @contextmanager
     def _environment(self, system: BuildSystem) -> Iterator[tuple[BuildEnvironment, dict[str, str]]]:

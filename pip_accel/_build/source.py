@@ -21,7 +21,7 @@ try:
 except ImportError:  # a Python that was built without it
     LZMAError = zlib.error  # type: ignore[misc, assignment]
 
-__all__ = ["BuildSystem", "check_sdist", "link_eggs", "named_variables", "read_build_system", "static_metadata", "unpack_sdist"]
+__all__ = ["BuildSystem", "check_sdist", "link_eggs", "named_variables", "read_build_system", "read_external", "static_metadata", "unpack_sdist"]
 
 #: What reading raises for a file that is damaged, encrypted or compressed in a way that Python does not know.
 _UNREADABLE = (
@@ -121,6 +121,16 @@ def _unpack_zip(path: str, into: str) -> None:
             mode = info.external_attr >> 16
             if stat.S_ISREG(mode) and mode & 0o111:
                 os.chmod(extracted, os.stat(extracted).st_mode | 0o111)
+
+
+def read_external(source: str) -> tuple[str, ...]:
+    """Read what a source tree declares that its builds need of the system (PEP 725); empty where nothing can be read."""
+    try:
+        table = _load_toml(os.path.join(source, "pyproject.toml")).get("external")
+    except (InvalidSourceDistribution, OSError):
+        return ()
+    lists = [table.get(key) for key in ("build-requires", "host-requires")] if isinstance(table, dict) else []
+    return tuple(text for each in lists if isinstance(each, list) for text in each if isinstance(text, str))
 
 
 def read_build_system(source: str) -> BuildSystem:

@@ -207,6 +207,7 @@ def parse(
         report=values.get("json_report_file") or "",
         log=os.path.abspath(values["log"]) if values.get("log") else "",
         no_cache=values.get("cache_dir") is False,
+        no_input=values.get("no_input", False),
     )
     return Request(
         words=words,

@@ -1,0 +1,201 @@
+"""``pip-accel deps``: which system packages the builds of some requirements need, without installing any.
+
+What builds without failing tells by the libraries it is linked with, so that the answer is good for a machine that has
+none of them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from pip_accel._commands import Invocation, Refused, opened, reporting
+from pip_accel._text import escape_unprintable
+from pip_accel.deps import Failure, Finding, Offer, SystemPackageManager, failures_of
+from pip_accel.exceptions import BinaryDistributionError, SystemDependencyError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pip_accel._engine import Engine
+    from pip_accel._values import Pin
+    from pip_accel.deps.catalogue import Package
+
+__all__ = ["deps"]
+
+_FORMS = ("--command", "--dockerfile", "--json")
+_USAGE = "Please say what for: pip-accel deps -r requirements.txt, or: pip-accel deps --from-log FILE"
+#: What whoever builds anything that is linked with libraries needs.
+_COMPILER = "cc"
+
+
+class _Words(NamedTuple):
+    """What the command was called with."""
+
+    form: str
+    logs: tuple[str, ...]  #: paths of files with the output of failed builds
+    project: str  #: whose they are
+    rest: tuple[str, ...]  #: as of an installation
+
+
+@reporting
+def deps(invocation: Invocation) -> int:
+    """Say which system packages builds need."""
+    words = _parse(invocation.words)
+    try:
+        if words.logs:
+            return _read_logs(invocation, words)
+        if not words.rest:
+            raise Refused(_USAGE)
+        return _plan(invocation, words)
+    except SystemDependencyError as error:
+        raise Refused(str(error)) from error
+
+
+def _parse(words: Sequence[str]) -> _Words:
+    form, logs, project, rest = _FORMS[0], [], "", []
+    remaining = iter(words)
+    for word in remaining:
+        name, equals, value = word.partition("=")
+        if word in _FORMS:
+            form = word
+        elif name in ("--from-log", "--project"):
+            value = value if equals else next(remaining, "")
+            if not value:
+                raise Refused(f"{name} needs a value: {'a name' if name == '--project' else 'a file, or - for standard input'}")
+            if name == "--project":
+                project = value
+            else:
+                logs.append(value)
+        else:
+            rest.append(word)
+    if logs and rest:
+        raise Refused(f"--from-log reads what a build said, and does not go together with {rest[0]}")
+    if project and not logs:
+        raise Refused("--project says whose output --from-log reads, and does nothing without that")
+    return _Words(form, tuple(logs), project, tuple(rest))
+
+
+def _read_logs(invocation: Invocation, words: _Words) -> int:
+    manager = _open_manager(invocation, None)
+    failures = []
+    for path in words.logs:
+        try:
+            if path == "-":
+                text = sys.stdin.buffer.read()
+            else:
+                with open(path, "rb") as stream:
+                    text = stream.read()
+        except OSError as error:
+            raise Refused(f"{path} cannot be read: {error.strerror}") from error
+        failures.append(Failure(words.project, text.decode("utf-8", "replace")))
+    return _show(manager, manager.find_offer(failures), words.form)
+
+
+def _plan(invocation: Invocation, words: _Words) -> int:
+    from pip_accel._accelerator import make_plan
+
+    with opened(invocation._replace(words=words.rest), "--ignore-installed") as (request, messages, engine, view):
+        manager = _open_manager(invocation, engine.resources.target.base_python)
+        engine.is_curable = lambda error: True
+        failed: list[Failure] = []
+        pins: Sequence[Pin] = ()
+        try:
+            pins = [pin for pin in make_plan(engine, request, view, messages.info)[1].pins if _is_built(pin)]
+            engine.trees(pins)
+        except BinaryDistributionError as error:
+            failed = failures_of(error)
+            if not failed:
+                raise
+        findings = [manager.find(each) for each in failed]
+        labels = {each.label for each in failed}
+        for pin in pins:
+            label = f"{pin.name} {pin.version}"
+            if label not in labels:
+                findings.append(manager.find(Failure(label, ""), linked=_find_linked(engine, pin)))
+        hopeless = [each.label for each in findings if each.label in labels and not each.packages]
+        status = _show(manager, manager.offer_of(findings), words.form)
+        if failed and not pins:
+            print(
+                f"{', '.join(labels)} could not even tell its metadata without these: what else is needed shows when"
+                " they are installed",
+                file=sys.stderr,
+            )
+        for label in hopeless:
+            print(f"ERROR: {label} could not be built, and says nothing of system packages", file=sys.stderr)
+        return 1 if hopeless else status
+
+
+def _open_manager(invocation: Invocation, python: str | None) -> SystemPackageManager:
+    """Give what knows of system packages.
+
+    :raises Refused: nothing is known about this platform.
+    """
+    manager = SystemPackageManager(invocation.config, python=python)
+    if manager.platform is None:
+        raise Refused("pip-accel knows nothing about the packages of this system: no definition file is about it")
+    return manager
+
+
+def _is_built(pin: Pin) -> bool:
+    return not pin.archive.filename.endswith(".whl")
+
+
+def _find_linked(engine: Engine, pin: Pin) -> list[str]:
+    """Give the names of the libraries that what was built of an sdist is linked with."""
+    from pip_accel._archives import read_manifest
+
+    found = engine.builder.find(pin)
+    links = ((read_manifest(found.path) if found is not None else None) or {}).get("libraries") or {}
+    return [str(row[0]) for row in links.get("needed", ())]
+
+
+def _show(manager: SystemPackageManager, offer: Offer, form: str) -> int:
+    platform = manager.platform
+    assert platform is not None
+    if any(each.linked for each in offer.findings):
+        offer = manager.offer_of([*offer.findings, Finding("", declared=manager.choose(_COMPILER))])
+    names = sorted(each.name for each in offer.packages)
+    command = platform.command_for(offer.names) if offer.names else ""
+    if form == "--json":
+        installed = sorted(set(names) - set(offer.names))
+        value = {
+            "packages": names,
+            "missing": offer.names,
+            "installed": installed,
+            "command": command,
+            "dockerfile": platform.dockerfile_line(names) if names else "",
+            "distributions": [_as_json(each) for each in offer.findings if each.label or each.said or each.unknown],
+        }
+        print(json.dumps(value, indent=2, ensure_ascii=True))
+    elif form == "--dockerfile":
+        if names:
+            print(platform.dockerfile_line(names))
+    elif command:
+        print(command)
+    if not names:
+        print("No system package is known to be needed", file=sys.stderr)
+    elif form == "--command" and not command:
+        print(f"All that is needed is installed: {' '.join(names)}", file=sys.stderr)
+    if offer.unknown and form != "--json":
+        things = escape_unprintable(", ".join(map(str, offer.unknown)))
+        print(f"No package is known that has {things}", file=sys.stderr)
+    return 0
+
+
+def _as_json(finding: Finding) -> dict[str, Any]:
+    def names(packages: Sequence[Package]) -> list[str]:
+        return sorted({each.name for each in packages})
+
+    return {
+        "distribution": finding.label,
+        "declared": names(finding.declared),
+        "rules": names(finding.ruled),
+        "output": [
+            {"kind": thing.kind, "name": thing.name, "packages": names(packages)}
+            for thing, packages in finding.said.items()
+        ],
+        "linked": names(finding.linked),
+        "unknown": [{"kind": each.kind, "name": each.name} for each in finding.unknown],
+    }
