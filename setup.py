@@ -25,7 +25,11 @@ setup(
     license_files=["LICENSE.txt"],
     python_requires=">=3.10",
     packages=find_packages(include=["pip_accel", "pip_accel.*"]),
-    package_data={"pip_accel": ["py.typed"], "pip_accel.deps": ["*.ini", "*.files.xz"], "pip_accel._build": ["shim/*.py"]},
+    package_data={
+        "pip_accel": ["py.typed"],
+        "pip_accel.deps": ["*.ini", "*.files.xz"],
+        "pip_accel._build": ["shim/*.py"],
+    },
     install_requires=[
         "cached-property",
         "coloredlogs",

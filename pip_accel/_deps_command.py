@@ -63,7 +63,8 @@ def _parse(words: Sequence[str]) -> _Words:
         elif name in ("--from-log", "--project"):
             value = value if equals else next(remaining, "")
             if not value:
-                raise Refused(f"{name} needs a value: {'a name' if name == '--project' else 'a file, or - for standard input'}")
+                wanted = "the name of a project" if name == "--project" else "a file, or - for standard input"
+                raise Refused(f"{name} needs {wanted}")
             if name == "--project":
                 project = value
             else:

@@ -167,17 +167,19 @@ class SystemPackageManager:
         :param installed: the packages that are; by default those that the system lists.
         :raises SystemDependencyError: what is installed cannot be listed.
         """
-        return self.offer_of([self.find(each) for each in failures], installed=installed)
+        there = frozenset(self.find_installed_packages() if installed is None else installed)
+        return self.offer_of([self.find(each, there) for each in failures], installed=there)
 
-    def find(self, failure: Failure, *, linked: Iterable[str] = ()) -> Finding:
+    def find(self, failure: Failure, installed: Iterable[str] = (), *, linked: Iterable[str] = ()) -> Finding:
         """Give what is known about the needs of a distribution.
 
+        :param installed: names of packages that are: what leads to them was no reason to fail.
         :param linked: names of shared libraries that what was built of it is linked with.
         """
         if self._platform is None:
             return Finding(failure.label)
         catalogue = self._open(self._platform)
-        said, unknown = catalogue.find_for_output(find_missing(failure.output))
+        said, unknown = catalogue.find_for_output(find_missing(failure.output), frozenset(installed))
         libraries = [match[1] for match in map(_SONAME.match, linked) if match is not None]
         return Finding(
             failure.label,
@@ -292,12 +294,13 @@ class SystemPackageManager:
     def _may_fetch(self, offer: Offer) -> bool:
         if self.config.auto_install is not None:
             return self.config.auto_install
-        things = ", ".join(str(each) for each in offer.unknown)
-        text = (
-            f"{', '.join(offer.labels)} could not be built: no package is known here that has"
-            f" {escape_unprintable(things)}. Fetch the file index of the distribution (some 12 MB) and look there? [y/N] "
+        things = escape_unprintable(", ".join(map(str, offer.unknown)))
+        return _is_yes(
+            self._ask(
+                f"{', '.join(offer.labels)} could not be built: no package is known here that has {things}."
+                " Fetch the file index of the distribution (some 12 MB) and look there? [y/N] "
+            )
         )
-        return _is_yes(self._ask(text))
 
     def _find_odd(self, platform: Platform, offer: Offer) -> list[str]:
         """Give the packages that a build's output led to, and that are not of a harmless kind."""

@@ -16,8 +16,23 @@ __all__ = ["Catalogue", "Package"]
 _MANY = 3
 #: What sentences are about that tell of something else than a library.
 _NO_NAMES = frozenset(
-    ["a", "an", "and", "any", "at", "available", "be", "build", "builder", "building", "c", "class", "code", "command", "compiler", "config", "configuration", "configure", "cython", "data", "dependencies", "dependency", "development", "directory", "distribution", "file", "files", "for", "function", "git", "header", "headers", "in", "installation", "installed", "instructions", "it", "its", "lib", "libraries", "library", "make", "manually", "metadata", "method", "module", "modules", "must", "name", "no", "not", "numpy", "of", "on", "option", "or", "package", "packages", "path", "pip", "please", "program", "pybind11", "pypi", "python", "python3", "required", "requirements", "run", "script", "setup", "setuptools", "software", "some", "source", "sources", "system", "test", "that", "the", "these", "this", "to", "tool", "toolchain", "try", "type", "using", "value", "version", "wheel", "with", "you", "your"]
+    (
+        "a", "an", "and", "any", "at", "available", "be", "build", "builder", "building", "c", "class",
+        "code", "command", "compiler", "config", "configuration", "configure", "cython", "data",
+        "dependencies", "dependency", "development", "directory", "distribution", "file", "files", "for",
+        "function", "git", "header", "headers", "in", "installation", "installed", "instructions", "it",
+        "its", "lib", "libraries", "library", "make", "manually", "metadata", "method", "module", "modules",
+        "must", "name", "no", "not", "numpy", "of", "on", "option", "or", "package", "packages", "path",
+        "pip", "please", "program", "pybind11", "pypi", "python", "python3", "required", "requirements",
+        "run", "script", "setup", "setuptools", "software", "some", "source", "sources", "system", "test",
+        "that", "the", "these", "this", "to", "tool", "toolchain", "try", "type", "using", "value",
+        "version", "wheel", "with", "you", "your",
+    )
 )
+
+
+#: Where a build misses one of these for sure, that is what it fails for.
+_DECISIVE = ("header", "library", "pkgconfig", "dependency")
 
 
 class Package(NamedTuple):
@@ -44,10 +59,14 @@ class Catalogue:
         """Give what a project needs by the rules, by its canonical name."""
         return self._choose(self._definition.dependencies.get(project, ()))
 
-    def find_for_output(self, lists: Iterable[Sequence[Missing]]) -> tuple[dict[Missing, list[Package]], list[Missing]]:
+    def find_for_output(
+        self, lists: Iterable[Sequence[Missing]], installed: frozenset[str]
+    ) -> tuple[dict[Missing, list[Package]], list[Missing]]:
         """Give packages for what a build says is missing, and what of that no package is known for.
 
-        :param lists: to be tried in turn.
+        :param lists: to be tried in turn. What is in the first is missing for sure, so where that is no matter of
+            packages, nothing else that the build says is.
+        :param installed: packages that are: what leads to them was no reason to fail.
         """
         unknown: list[Missing] = []
         for number, missing in enumerate(lists):
@@ -55,13 +74,14 @@ class Catalogue:
             if number == 0:
                 unknown = [each for each, packages in found.items() if not packages]
             found = {each: packages for each, packages in found.items() if packages}
-            if found or (number == 0 and any(self.is_hopeless(each) for each in unknown)):
+            helpful = any(package.name not in installed for packages in found.values() for package in packages)
+            if number == 0 and not helpful and any(each.kind in ("header", "library") for each in found):
+                # It is there, in a place that builds ask pkg-config for.
+                pkg_config = Missing("program", "pkg-config")
+                found[pkg_config] = self.find(pkg_config)
+            if helpful or (number == 0 and any(each.kind in _DECISIVE for each in missing)):
                 return found, unknown
         return {}, unknown
-
-    def is_hopeless(self, missing: Missing) -> bool:
-        """Whether nothing else that a build says matters: what it lacks is no matter of packages."""
-        return missing.kind in ("header", "library", "pkgconfig", "dependency")
 
     def find(self, missing: Missing) -> list[Package]:
         """Give the packages, most often one, that bring a thing."""

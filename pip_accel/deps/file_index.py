@@ -24,8 +24,8 @@ _FOREIGN = re.compile(
 )
 _ALL = "*"
 
-#: Where files of each kind lie; the first group is the directory below that, the last one the name. Of several rules for
-#: a kind the first that fits counts.
+#: Where files of each kind lie; the first group is the directory below that, the last one the name. Of several rules
+#: for a kind the first that fits counts.
 _TRIPLET = r"(?:[a-z0-9_]+-linux-gnu[a-z0-9]*/)?"
 _HEADERS = r"(?:h|hh|hpp|hxx|h\+\+|H|inc|mod)"
 _RULES = tuple(
@@ -64,8 +64,8 @@ class FileIndex:
         """Give the packages that have something, the most probable first.
 
         :param kind: of the rules above.
-        :param name: of a header as in ``#include``; of a library without ``lib`` and suffix; else that of the file, without
-            suffix. Case counts, except for ``cmake``.
+        :param name: of a header as in ``#include``; of a library without ``lib`` and suffix; else that of the file,
+            without suffix.
         """
         directory, _, base = name.rpartition("/")
         found: dict[str, tuple[tuple[bool, bool, int, int, str], Provider]] = {}
@@ -138,5 +138,7 @@ def reduce_contents(lines: Iterable[str]) -> Rows:
 
 def write_rows(rows: Mapping[tuple[str, str, str], Iterable[str]]) -> bytes:
     """Give reduced rows as text."""
-    text = "".join(f"{kind}\t{place}\t{who}\t {' '.join(sorted(names))} \n" for (kind, place, who), names in sorted(rows.items()))
-    return b"\n" + text.encode()
+    lines = []
+    for kind, place, who in sorted(rows):
+        lines.append(f"{kind}\t{place}\t{who}\t {' '.join(sorted(rows[kind, place, who]))} \n")
+    return ("\n" + "".join(lines)).encode()

@@ -156,12 +156,15 @@ _HINTED = tuple(
         ("dependency", r"(?:[Rr]un-time|[Bb]uild-time) dependency (?P<name>\S+) found: NO"),
         ("cmake", r"-- Could NOT find (?P<name>\w+)"),
         ("library", r"Library (?P<name>[\w.+-]+) found: NO"),
-        ("pkgconfig", r"pkg-config (?:--\S+ )+['\"]?(?P<name>[A-Za-z][\w.+-]+)['\"]? returned non-zero"),
     )
 )
 
+#: Modules that a build asked pkg-config for, one after the other.
+_TRIED = re.compile(r"pkg-config (?:--\S+ )+['\"]?(?P<name>[A-Za-z][\w.+-]+)['\"]?.* returned non-zero exit status 1\b")
+
+
 #: It failed while it looked for things.
-_CONFIGURING = re.compile(r"configure: error|meson\.build:\d+:\d+: ERROR|Configuring incomplete|CMake Error|returned non-zero")
+_CONFIGURING = re.compile(r"configure: error|meson\.build:\d+:\d+: ERROR|Configuring incomplete|CMake Error")
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _INDENT = re.compile(r"^[ \t]*(?:[\w-]+\| )?[ \t]*", re.MULTILINE)
@@ -177,7 +180,7 @@ _NOISE = re.compile(
 def find_missing(output: str) -> Iterator[list[Missing]]:
     """Give what a failed build says is missing: lists to try in turn, until one of them leads to packages.
 
-    Of what is in the first list, all is missing; in the others are guesses.
+    All of what is in the first list is missing; the others are guesses.
 
     :param output: all that the build said, in English; pip's own words around it do no harm.
     """
@@ -200,9 +203,11 @@ def find_missing(output: str) -> Iterator[list[Missing]]:
         sure = [each for each in sure if each[1].name != "pkg-config"]
     yield _in_order(sure)
     yield _in_order(probed)
+    for found in _TRIED.finditer(text):
+        yield [Missing("pkgconfig", found["name"])]
     text = _NOISE.sub("", text)
     lines = [line for line in text.splitlines() if line and not line.startswith(("File \"", "from ", "import "))]
-    worded = [each for each in _read_words(lines) if each.name not in wrong]
+    worded = [each for each in _read_words(lines) if each.name not in wrong and each.name != "pkg-config"]
     for kinds in (("header", "program"), ("package",), ("name",)):
         yield list(dict.fromkeys(each for each in worded if each.kind in kinds))
     if _CONFIGURING.search(text) is None:  # what it did without was not what it failed for

@@ -254,9 +254,7 @@ class Apt(Platform):
     def look_ahead(self, packages: Sequence[str]) -> Prospect:
         words = ["--simulate", "-o", "Debug::NoLocking=1", "--", *packages]
         answer = self._run([*self.definition.command("install"), *words], merge=True)
-        unknown = re.findall(
-            r"^E: (?:Unable to locate package |Package (?='[^']+' has no installation))'?([\w.+-]+)", answer.output, re.MULTILINE
-        )
+        unknown = re.findall(_UNKNOWN, answer.output, re.MULTILINE)
         removed = re.findall(r"^Remv (\S+)", answer.output, re.MULTILINE)
         problem = self._explain(answer) if answer.status != 0 and not unknown else ""
         return Prospect(tuple(unknown), tuple(removed), problem)
@@ -337,7 +335,7 @@ class Apt(Platform):
         errors = re.findall(r"^E: (.+)", said, re.MULTILINE)
         broken = [each for each in errors if "dpkg was interrupted" in each]
         if broken:
-            return broken[0].rstrip(".")
+            return str(broken[0]).rstrip(".")
         failed = re.search(r"^dpkg: error processing (?:package|archive) (\S+)", said, re.MULTILINE)
         if failed is not None:
             return f"dpkg failed at {failed[1]} (what is half done, dpkg --configure -a finishes)"
@@ -346,6 +344,7 @@ class Apt(Platform):
 
 _LOCKED = r"Could not get lock|Unable to (?:acquire|lock)|is another process using it|Could not open lock file"
 _LOCK_TIMEOUT = 60  # seconds
+_UNKNOWN = r"^E: (?:Unable to locate package |Package (?='[^']+' has no installation))'?([\w.+-]+)"
 _UNREACHABLE = (
     r"Temporary failure resolving|Could not (?:resolve|connect)|Connection (?:failed|refused|timed out)"
     r"|Network is unreachable|Cannot initiate the connection"
