@@ -91,7 +91,8 @@ def _read_logs(invocation: Invocation, words: _Words) -> int:
         except OSError as error:
             raise Refused(f"{path} cannot be read: {error.strerror}") from error
         failures.append(Failure(words.project, text.decode("utf-8", "replace")))
-    return _show(manager, manager.find_offer(failures), words.form)
+    # What a log says is missing was missing where it is from.
+    return _show(manager, manager.find_offer(failures, installed=()), words.form)
 
 
 def _plan(invocation: Invocation, words: _Words) -> int:

@@ -257,7 +257,8 @@ class SystemPackageManager:
         if platform is None:
             return False
         offer = self.find_offer(failures)
-        if offer.unknown and not (platform.has_index or dry_run) and self._may_fetch(offer):
+        wanting = bool(offer.unknown) and not offer.missing
+        if wanting and not (platform.has_index or dry_run) and self._may_fetch(offer):
             self._say("Fetching the file index of the distribution, to find out which packages are missing")
             try:
                 platform.fetch_index()
@@ -321,7 +322,7 @@ class SystemPackageManager:
         command = install_command if isinstance(install_command, str) else " ".join(install_command)
         count = len(missing_dependencies)
         answer = self._ask(
-            f"{requirement} could not be built without system {'packages' if count > 1 else 'package'}"
+            f"{requirement} could not be built without the system {'packages' if count > 1 else 'package'}"
             f" {' '.join(missing_dependencies)}. Install {'them' if count > 1 else 'it'} now with this command?\n"
             f"  {command}\n[y/N] "
         )
@@ -359,7 +360,11 @@ def _ask_on_terminal(text: str) -> str | None:
     if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
     print(text, end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline()
+    try:
+        return sys.stdin.readline()
+    except KeyboardInterrupt:
+        print(file=sys.stderr)  # what is said next begins a line
+        raise
 
 
 def _is_yes(answer: str | None) -> bool:

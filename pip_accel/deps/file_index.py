@@ -36,10 +36,12 @@ _RULES = tuple(
         ("header", rf"usr/lib/{_TRIPLET}((?:[^/]+/){{1,4}}include(?:/[^/]+)?)/([^/ ]+\.h)"),
         ("library", rf"(?:usr/)?lib/{_TRIPLET}(?:(.+)/)?lib([^/ ]+?)\.(?:so|a)"),
         ("program", r"(?:usr/)?s?bin()/([^/ ]+)"),
-        ("cmake", rf"usr/(?:lib|share)/{_TRIPLET}(.*/)?([^/ ]+?)(?:Config|-config)\.cmake"),
+        ("cmake", rf"usr/(?:lib|share)/{_TRIPLET}(?:cmake/)?(.*/)?([^/ ]+?)(?:Config|-config)\.cmake"),
         ("introspection", r"usr/share/gir-1\.0()/([^/ ]+)\.gir"),
     )
 )
+#: What they have in common.
+_PLACES = ("bin/", "lib/", "sbin/", "usr/bin/", "usr/include/", "usr/lib/", "usr/sbin/", "usr/share/")
 _DEEPEST = {"library": 2, "pkgconfig": 2}
 
 
@@ -122,6 +124,8 @@ def reduce_contents(lines: Iterable[str]) -> Rows:
     """Reduce a ``Contents`` index; give names by kind, directory, and the packages with their sections."""
     rows: Rows = {}
     for line in lines:
+        if not line.startswith(_PLACES):
+            continue
         path, _, providers = line.rstrip("\n").rpartition(" ")
         path = path.rstrip()
         for kind, rule in _RULES:

@@ -39,12 +39,16 @@ _CERTAIN = tuple(
         ("header", r"^(?P<source>\S*?):\d+(?::\d+)?: (?:fatal )?error: (?P<name>[\w./+-]+): No such file or directory"),
         ("header", r"^(?P<source>\S*?):\d+(?::\d+)?: fatal error: '(?P<name>[\w./+-]+)' file not found"),
         ("header", r"ERROR: C(?:\+\+)? header ['\"]<?(?P<name>[\w./+-]+)>?['\"] not found"),
+        ("header", r"(?:No such file or directory|does not exist|not found|[Cc]annot find|[Cc]annot open).{0,20}?['\"]?/usr(?:/local)?/include/(?P<name>[\w./+-]+\.h)\b"),
         ("library", r"(?:ld|ld\.\w+|collect2|mold)(?:\.exe)?: (?:error: )?(?:cannot find|library not found:?|unable to find library) -l:?(?P<name>[\w.+-]+)"),
         ("library", r"\blib%\.so[.\d]*: cannot open shared object file"),
         ("library", r"ERROR: (?:C|C\+\+|Fortran)? ?(?:shared or static |static |shared )?library ['\"]%['\"] not found"),
         # pkg-config
         ("pkgconfig", r"Package '?(?P<name>[\w.+-]+?)'?,? (?:required by '[^']*', )?(?:was )?not found(?: in the pkg-config| *$)"),
         ("pkgconfig", r"No package '(?P<name>[\w.+-]+)' found"),
+        ("pkgconfig", r"[Pp]kg-?[Cc]onfig (?:package|module|library|dependency) [`'\"]?(?P<name>[\w.+-]+?)(?:\.pc)?(?: *[<>=]+ *[\w.]+)?[`'\"]? (?:was |is )?not found"),
+        ("pkgconfig", r"add the directory containing [`'](?P<name>[\w.+-]+)\.pc'"),
+        ("pkgconfig", r"Package requirements \((?P<name>[\w.+-]+)"),
         ("pkgconfig", r"PackageNotFoundError: %(?: not found)?"),
         ("pkgconfig", r"The system library [`']%[`'] required by crate"),
         ("pkgconfig", r"^ +- (?P<name>[\w.+-]+)(?: *[<>=]+ *[\w.]+)?$(?<=\S)(?=\s+(?:- .*\s+)*Call Stack)"),
@@ -68,6 +72,7 @@ _CERTAIN = tuple(
         ("program", r"^\S*sh: (?:line )?(?:\d+: )?(?P<name>[\w.+-]+): (?:command )?not found"),
         ("program", r"^(?:\S+: )?(?:line )?\d+: (?P<name>[\w.+-]+): (?:command )?not found"),
         ("program", r"^g?make(?:\[\d+\])?: (?P<name>[A-Za-z][\w+-]*): No such file or directory"),
+        ("program", r"could not find (?P<name>git|hg|svn) for "),
         ("program", r"env: ['‘](?P<name>[\w.+-]+)['’]: No such file or directory"),
         ("program", r"exec: \"(?P<name>[\w.+-]+)\": executable file not found"),
         ("program", r"[Ff]ailed to (?:execute|run|spawn|start)(?: command| the)? [`'\"](?P<name>[\w.+-]+)\b[^`'\"\n]*[`'\"].*(?:No such file|not found)"),
@@ -113,7 +118,7 @@ _LACKS = (
     r"(?:not |NOT )?(?:be )?(?:found|installed|available|present|located|detected)|not (?:be )?(?:found|installed|available|present|located|detected)"
     r"|NOT FOUND|(?:is|are) (?:missing|required|needed|unavailable)|missing|must be (?:pre)?installed|needs? to be installed|required)"
 )
-_WHAT = r"(?:C |C\+\+ |native |system |shared |static |client |local |dev |development |runtime |core )*(?:headers?|header files?|include files?|librar(?:y|ies)|libs?|development (?:headers|files|packages?|libraries|version)|dev(?:el)? packages?|packages?|installation|toolkit|SDK|sources?|files?)"
+_WHAT = r"(?:C |C\+\+ |native |system |shared |static |client |local |dev |development |runtime |core )*(?:headers?|header files?|include files?|librar(?:y|ies)|libs?|libs?/headers|headers/libs?|development (?:headers|files|packages?|libraries|version)|dev(?:el)? packages?|packages?|installation|toolkit|SDK|sources?|files?)"
 _HEADER = r"[\"'<`‘]?(?P<name>[\w./+-]+\.(?:h|hpp|hh|hxx))[\"'>`’]?"
 _PHRASE = r"[\"'<`‘]?(?P<name>[A-Za-z][\w.+/-]*(?: (?!is\b|are\b|was\b|were\b|not\b|NOT\b|could\b|and\b|or\b|to\b|in\b|for\b|has\b|headers?\b|librar|development\b|installation\b)[\w.+/-]+){0,3}?)[\"'>`’]?"
 _WORDED = tuple(
@@ -123,6 +128,8 @@ _WORDED = tuple(
         ("header", rf"{_NEED} (?:find|locate|open|load|include|detect|read) (?:the )?(?:[\w+.-]+ )?(?:headers? |header files? |include files? |file )?{_HEADER}"),
         ("header", rf"(?:[Mm]issing|[Nn]o|without) (?:required |the )?(?:headers? |header files? |include files? )?{_HEADER}"),
         ("header", rf"[Hh]eader(?: file)?s? {_HEADER} {_LACKS}"),
+        ("pkgconfig", r"(?:[Ee]nsure|[Mm]ake sure|[Ff]ind|[Ll]ocate|[Mm]issing|[Nn]eeds?|[Rr]equires?).*?\b(?P<name>[\w.+-]+)\.pc\b"),
+        ("pkgconfig", r"\b(?P<name>[\w.+-]+)\.pc\b.*(?:not found|missing|could not)"),
         ("program", rf"{_QUOTED} {_PROGRAM}(?: \S+)? {_LACKS}"),
         ("program", rf"[Tt]he ['\"`]?(?P<name>{_WORD})['\"`]? {_PROGRAM} (?:appears|seems) not to be installed"),
         ("program", rf"(?:{_NEED} (?:find|locate|run|execute|call|invoke|start|detect|use)|[Mm]issing|[Rr]equires|[Nn]eeds) (?:the |a |an )?(?:{_PROGRAM} )?['\"`‘](?P<name>{_WORD})['\"`’]"),
@@ -208,7 +215,7 @@ def find_missing(output: str) -> Iterator[list[Missing]]:
     text = _NOISE.sub("", text)
     lines = [line for line in text.splitlines() if line and not line.startswith(("File \"", "from ", "import "))]
     worded = [each for each in _read_words(lines) if each.name not in wrong and each.name != "pkg-config"]
-    for kinds in (("header", "program"), ("package",), ("name",)):
+    for kinds in (("header", "program", "pkgconfig"), ("package",), ("name",)):
         yield list(dict.fromkeys(each for each in worded if each.kind in kinds))
     if _CONFIGURING.search(text) is None:  # what it did without was not what it failed for
         return

@@ -13,7 +13,7 @@ import re
 import shlex
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pip_accel import _fs
@@ -194,15 +194,16 @@ class Apt(Platform):
             settings = [f"Dir::State::Lists={place}/lists", f"Dir::Cache={place}/cache", "Acquire::Languages=none"]
             # Of what else there is, only what is needed to trust it; and no user that could not write here.
             settings += ["Acquire::IndexTargets::deb::Packages::DefaultEnabled=false", "APT::Sandbox::User=root"]
+            settings += [f"Acquire::IndexTargets::deb::{name}::DefaultEnabled=false" for name in _OTHERS_TARGETS]
             for number, key in enumerate(_METAKEYS):
-                target = f"Acquire::IndexTargets::deb::PipAccel{number}"
+                target, key = f"Acquire::IndexTargets::deb::PipAccel{number}", key.format(self._architecture)
                 settings += [f"{target}::MetaKey={key}", f"{target}::flatMetaKey=", f"{target}::Optional=true"]
                 settings += [f"{target}::ShortDescription=Contents", f"{target}::Description=$(RELEASE) {key}"]
             for name in ("lists/partial", "cache/archives/partial"):
                 os.makedirs(os.path.join(place, name))
             words = [word for each in settings for word in ("-o", each)]
             answer = self._run(["apt-get", "update", *words], merge=True)
-            paths = [path for path in glob.glob(f"{place}/lists/*Contents-*") if os.path.isfile(path)]
+            paths = glob.glob(f"{place}/lists/*Contents-{self._architecture}*")
             if answer.status != 0 or not self._reduce(paths):
                 raise DependencyInstallationFailed(
                     "The file index of the distribution could not be fetched: {reason}",
@@ -213,21 +214,22 @@ class Apt(Platform):
     def _find_contents(self) -> list[str]:
         """Give the paths of file indices that apt has fetched for others, such as ``apt-file``."""
         words = ["apt-get", "indextargets", "--format", "$(FILENAME)", "Created-By: Contents-deb"]
-        if glob.glob("/var/lib/apt/lists/*Contents-*"):
-            answer = self._run(words)
-            return [path for path in answer.output.splitlines() if os.path.isfile(path)]
-        return []
+        if not glob.glob("/var/lib/apt/lists/*Contents-*"):
+            return []
+        ending = f"Contents-{self._architecture}"
+        paths = [path for path in self._run(words).output.splitlines() if ending in os.path.basename(path)]
+        return [path for path in paths if os.path.isfile(path)]
+
+    @property
+    def _architecture(self) -> str:
+        """What Debian calls this machine's architecture."""
+        return self._run(["dpkg", "--print-architecture"]).output.strip()
 
     def _reduce(self, paths: Sequence[str]) -> bool:
         """Keep what counts of file indices, if there are any."""
-        texts = []
-        for path in paths:
-            answer = self._run(["/usr/lib/apt/apt-helper", "cat-file", path])
-            if answer.status == 0:
-                texts.append(answer.output)
-        if not texts:
+        rows = reduce_contents(line for path in paths for line in self._read_lines(path))
+        if not rows:
             return False
-        rows = reduce_contents(line for text in texts for line in text.splitlines())
         try:
             _fs.write_file(self._kept, write_rows(rows))
         except OSError as error:
@@ -235,6 +237,12 @@ class Apt(Platform):
                 "The file index of the distribution cannot be kept: {error}", error=error
             ) from error
         return True
+
+    def _read_lines(self, path: str) -> Iterator[str]:
+        """Give the lines of a file of apt's, however it is compressed; all of them at once would be a lot."""
+        answer = self._run(["/usr/lib/apt/apt-helper", "cat-file", path])
+        for line in re.finditer(".+", answer.output if answer.status == 0 else ""):
+            yield line[0]
 
     def _is_young(self, path: str) -> bool:
         try:
@@ -350,7 +358,9 @@ _UNREACHABLE = (
     r"|Network is unreachable|Cannot initiate the connection"
 )
 #: As Debian and Ubuntu call the file index of an architecture; one of them is there.
-_METAKEYS = ("$(COMPONENT)/Contents-$(ARCHITECTURE)", "Contents-$(ARCHITECTURE)")
+_METAKEYS = ("$(COMPONENT)/Contents-{}", "Contents-{}")
+#: What programs that look for files in packages have apt fetch, as far as they are known.
+_OTHERS_TARGETS = ("Contents-deb", "Contents-deb-legacy")
 #: What derivatives have in place of Debian's number, and the numbers of the tables that ship with pip-accel.
 _CODENAMES = {"bookworm/sid": "12", "trixie/sid": "13"}
 _TABLES = ("12", "13")
