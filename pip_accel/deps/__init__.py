@@ -306,9 +306,10 @@ class SystemPackageManager:
     def _find_odd(self, platform: Platform, offer: Offer) -> list[str]:
         """Give the packages that a build's output led to, and that are not of a harmless kind."""
         definition = platform.definition
-        doubtful = [each.name for each in offer.missing if not each.vetted and each.name not in definition.packages]
-        sections = platform.find_sections(doubtful)
-        return [name for name in doubtful if sections.get(name, "") not in definition.sections]
+        doubtful = [each for each in offer.missing if not each.vetted and each.name not in definition.packages]
+        sections = {each.name: each.section for each in doubtful}
+        sections |= platform.find_sections(list(sections))
+        return [name for name, section in sections.items() if section not in definition.sections]
 
     def confirm_installation(
         self, requirement: Requirement | str, missing_dependencies: Sequence[str], install_command: Sequence[str] | str

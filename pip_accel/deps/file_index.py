@@ -89,8 +89,11 @@ class FileIndex:
 
     def section_of(self, package: str) -> str | None:
         """Give the section of a package, ``None`` if none of the files here is in it."""
-        found = re.search(rb"([\w-]+)/" + re.escape(package.encode()) + rb"[,\t]", self._text)
-        return None if found is None else found[1].decode()
+        for end in b",", b"\t":
+            at = self._text.find(b"/" + package.encode() + end)
+            if at != -1:
+                return re.split(rb"[/,\t]", self._text[max(0, at - 50) : at])[-1].decode()
+        return None
 
     def _rows(self, kind: str, name: str) -> Iterator[tuple[str, list[str]]]:
         """Give the rows of a kind that have a name: the directory, and the packages with their sections."""

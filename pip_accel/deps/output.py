@@ -173,6 +173,9 @@ _TRIED = re.compile(r"pkg-config (?:--\S+ )+['\"]?(?P<name>[A-Za-z][\w.+-]+)['\"
 #: It failed while it looked for things.
 _CONFIGURING = re.compile(r"configure: error|meson\.build:\d+:\d+: ERROR|Configuring incomplete|CMake Error")
 
+#: Lines at the end in which sentences are read: what people write for people is not far from it.
+_READ = 3000
+
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _INDENT = re.compile(r"^[ \t]*(?:[\w-]+\| )?[ \t]*", re.MULTILINE)
 #: Lines that name things which are there, or which pip itself says.
@@ -191,7 +194,8 @@ def find_missing(output: str) -> Iterator[list[Missing]]:
 
     :param output: all that the build said, in English; pip's own words around it do no harm.
     """
-    text = _INDENT.sub("", _ANSI.sub("", output).replace("\r\n", "\n"))
+    # What was captured is often shown as Python shows bytes.
+    text = _INDENT.sub("", _ANSI.sub("", output).replace("\r\n", "\n").replace("\\n", "\n"))
     wrong = {found["name"].strip("'\"") for pattern in _TOO_OLD for found in pattern.finditer(text)}
     sure: list[tuple[int, Missing]] = []
     probed: list[tuple[int, Missing]] = []
@@ -214,7 +218,7 @@ def find_missing(output: str) -> Iterator[list[Missing]]:
         yield [Missing("pkgconfig", found["name"])]
     text = _NOISE.sub("", text)
     lines = [line for line in text.splitlines() if line and not line.startswith(("File \"", "from ", "import "))]
-    worded = [each for each in _read_words(lines) if each.name not in wrong and each.name != "pkg-config"]
+    worded = [each for each in _read_words(lines[-_READ:]) if each.name not in wrong and each.name != "pkg-config"]
     for kinds in (("header", "program", "pkgconfig"), ("package",), ("name",)):
         yield list(dict.fromkeys(each for each in worded if each.kind in kinds))
     if _CONFIGURING.search(text) is None:  # what it did without was not what it failed for

@@ -295,8 +295,9 @@ class Apt(Platform):
             self._update(packages)
             prospect = self.look_ahead(packages)
         self._check(packages, prospect)
-        words = ["-o", f"DPkg::Lock::Timeout={_LOCK_TIMEOUT}", "--", *packages]
-        command = [*self.definition.command("install"), *words]
+        command = self.definition.command("install")
+        patience = [] if any("DPkg::Lock::Timeout" in word for word in command) else _PATIENCE
+        command = [*command, *patience, "--", *packages]
         answer = self._run_as_root(command)
         if answer.status != 0 and not fresh and "Failed to fetch" in answer.output:  # the mirror has newer ones
             self._update(packages)
@@ -325,10 +326,9 @@ class Apt(Platform):
 
     def _update(self, packages: Sequence[str]) -> None:
         """Fetch the lists of packages. Of several sources some may fail: what is missing then shows soon enough."""
-        answer = self._run_as_root(["apt-get", "update", "-o", f"DPkg::Lock::Timeout={_LOCK_TIMEOUT}"])
-        if answer.status != 0 and self._lists_age() is None:
-            raise self._failure(answer, packages)
-        if answer.status != 0 and re.search(_LOCKED, answer.output):
+        answer = self._run_as_root(["apt-get", "update", *_PATIENCE])
+        # apt's status is 0 where no source could be reached.
+        if self._lists_age() is None or re.search(_LOCKED, answer.output):
             raise self._failure(answer, packages)
 
     def _explain(self, answer: Completed) -> str:
@@ -351,7 +351,7 @@ class Apt(Platform):
 
 
 _LOCKED = r"Could not get lock|Unable to (?:acquire|lock)|is another process using it|Could not open lock file"
-_LOCK_TIMEOUT = 60  # seconds
+_PATIENCE = ["-o", "DPkg::Lock::Timeout=60"]  # seconds
 _UNKNOWN = r"^E: (?:Unable to locate package |Package (?='[^']+' has no installation))'?([\w.+-]+)"
 _UNREACHABLE = (
     r"Temporary failure resolving|Could not (?:resolve|connect)|Connection (?:failed|refused|timed out)"
