@@ -126,11 +126,16 @@ class SystemPackageManager:
         self._say = say
         self._ask = ask or _ask_on_terminal
         directory = os.path.join(config.data_directory, "system")
-        shipped = find_definitions(os.path.dirname(os.path.abspath(__file__)))
+        shipped = self._shipped()
         own = [path for place in OWN for path in find_definitions(place)]
         environ = dict(os.environ)
         self._platform = open_platform(map(read_definition, shipped), map(read_definition, own), directory, environ)
         self._catalogue: Catalogue | None = None
+
+    @staticmethod
+    def _shipped() -> list[str]:
+        """Give the paths of the definition files that come with pip-accel."""
+        return find_definitions(os.path.dirname(os.path.abspath(__file__)))
 
     @property
     def platform(self) -> Platform | None:

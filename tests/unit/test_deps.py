@@ -1,0 +1,447 @@
+"""System packages: definition files, file indices, package managers that are stand-ins, and consent."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+import pip_accel.deps
+from pip_accel.config import Config
+from pip_accel.deps import Failure, SystemPackageManager, failures_of, platforms
+from pip_accel.deps.catalogue import Catalogue
+from pip_accel.deps.definitions import Definition, read_definition
+from pip_accel.deps.file_index import FileIndex, Provider, reduce_contents, write_rows
+from pip_accel.deps.output import Missing
+from pip_accel.exceptions import (
+    BuildFailed,
+    ConfigFileError,
+    DependencyInstallationFailed,
+    DependencyInstallationRefused,
+    NoBuildOutput,
+    PipAcceleratorError,
+    SystemDependencyError,
+)
+from pip_accel.req import Requirement
+
+DEPS = Path(pip_accel.deps.__file__).parent
+DEBIAN = str(DEPS / "debian.ini")
+
+CONTENTS = """\
+usr/bin/swig                                            devel/swig
+usr/include/openssl/ssl.h                               libdevel/libssl-dev
+usr/include/x86_64-linux-gnu/curl/curl.h                libdevel/libcurl4-gnutls-dev,libdevel/libcurl4-openssl-dev
+usr/include/PCSC/winscard.h                             libdevel/libpcsclite-dev
+usr/include/suitesparse/umfpack.h                       libdevel/libsuitesparse-dev
+usr/include/zlib.h                                      libdevel/zlib1g-dev
+usr/include/a/zlib.h                                    libdevel/liba-dev
+usr/include/python3.11/cpython/longintrepr.h            libdevel/libpython3.11-dev
+usr/x86_64-w64-mingw32/include/zlib.h                   libdevel/libz-mingw-w64-dev
+usr/include/spice/config.h                              libdevel/libspice-dev
+usr/include/one/config.h                                libdevel/libone-dev
+usr/include/two/config.h                                libdevel/libtwo-dev
+usr/include/six/config.h                                libdevel/libsix-dev
+usr/lib/x86_64-linux-gnu/openmpi/include/mpi.h          universe/libdevel/libopenmpi-dev
+usr/lib/x86_64-linux-gnu/libssl.so                      libdevel/libssl-dev
+usr/lib/x86_64-linux-gnu/hdf5/serial/libhdf5.so         libdevel/libhdf5-dev
+usr/lib/x86_64-linux-gnu/libmd.a                        libdevel/libmd-dev
+usr/lib/x86_64-linux-gnu/pkgconfig/libcap.pc            libdevel/libcap-dev
+usr/share/pkgconfig/xproto.pc                           x11/x11proto-dev
+usr/lib/x86_64-linux-gnu/cmake/Qt5/Qt5Config.cmake      libdevel/qtbase5-dev
+usr/share/gir-1.0/GLib-2.0.gir                          libdevel/libgirepository1.0-dev
+etc/passwd                                              admin/base-passwd
+"""
+
+
+@pytest.fixture
+def index():
+    return FileIndex(write_rows(reduce_contents(CONTENTS.splitlines(True))))
+
+
+# File indices
+
+@pytest.mark.parametrize(
+    ("kind", "name", "packages"),
+    [
+        ("header", "openssl/ssl.h", ["libssl-dev"]),
+        ("header", "ssl.h", ["libssl-dev"]),
+        ("header", "curl/curl.h", ["libcurl4-gnutls-dev", "libcurl4-openssl-dev"]),
+        ("header", "winscard.h", ["libpcsclite-dev"]),
+        ("header", "zlib.h", ["zlib1g-dev", "liba-dev"]),  # where compilers look, before directories
+        ("header", "mpi.h", ["libopenmpi-dev"]),
+        ("header", "longintrepr.h", []),  # of Python itself
+        ("header", "openssl/tls.h", []),
+        ("library", "ssl", ["libssl-dev"]),
+        ("library", "hdf5", ["libhdf5-dev"]),
+        ("library", "md", ["libmd-dev"]),
+        ("pkgconfig", "libcap", ["libcap-dev"]),
+        ("pkgconfig", "xproto", ["x11proto-dev"]),
+        ("cmake", "Qt5", ["qtbase5-dev"]),
+        ("program", "swig", ["swig"]),
+        ("program", "ssl", []),
+        ("introspection", "GLib-2.0", ["libgirepository1.0-dev"]),
+    ],
+)
+def test_a_file_is_looked_up_by_the_name_that_builds_use(index, kind, name, packages):
+    assert [each.package for each in index.find(kind, name)] == packages
+
+
+def test_a_provider_tells_its_section_and_whether_it_lies_where_compilers_look(index):
+    assert index.find("header", "umfpack.h") == [Provider("libsuitesparse-dev", "libdevel", False)]
+    assert index.find("header", "zlib.h")[0].exact
+    assert index.section_of("libopenmpi-dev") == "libdevel"  # "universe" is Ubuntu's, and no section
+    assert index.section_of("libopenmpi") is None
+
+
+def test_a_row_for_a_whole_directory_answers_for_all_below_it():
+    index = FileIndex(write_rows({("header", "boost", "libdevel/libboost-dev"): {"*"}}))
+    assert [each.package for each in index.find("header", "boost/a/b.hpp")] == ["libboost-dev"]
+    assert index.find("header", "boosted/a.hpp") == index.find("header", "b.hpp") == []
+
+
+def test_the_tables_that_ship_know_what_is_needed_most():
+    lzma = pytest.importorskip("lzma")
+    for release in ("12", "13"):
+        index = FileIndex(lzma.decompress((DEPS / f"debian-{release}.files.xz").read_bytes()))
+        for kind, name, package in [
+            ("header", "openssl/ssl.h", "libssl-dev"), ("pkgconfig", "cairo", "libcairo2-dev"),
+            ("library", "xml2", "libxml2-dev"), ("program", "pg_config", "libpq-dev"), ("program", "cmake", "cmake"),
+        ]:  # fmt: skip
+            assert index.find(kind, name)[0].package == package
+
+
+# Definition files
+
+def write(directory, text, name="own.ini"):
+    path = directory / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return str(path)
+
+
+def test_what_ships_is_about_debian_and_names_projects_canonically():
+    definition = read_definition(DEBIAN)
+    assert definition.command("supported") == ["test", "-e", "/etc/debian_version"]
+    assert definition.dependencies["lxml"] == (("libxml2-dev",), ("libxslt1-dev",))
+    assert {"m2crypto", "pyyaml", "pillow"} <= definition.dependencies.keys()
+    assert "default-jdk-headless" in definition.vetted
+
+
+def test_a_file_of_0_43_can_be_read(tmp_path):
+    text = """
+[commands]
+supported = test -e /etc/debian_version
+list = dpkg -l | awk '/^ii/ {print $2}'
+install = apt-get install --yes
+
+[dependencies]
+M2Crypto = libssl-dev python-dev swig
+python-mcrypt = libmcrypt-dev
+"""
+    definition = read_definition(write(tmp_path, text))
+    assert definition.dependencies["m2crypto"] == (("libssl-dev",), ("python-dev",), ("swig",))
+    assert definition.command("install") == ["apt-get", "install", "--yes"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[dependency]\na = b\n", r"\[dependency\] is none of its sections: commands, harmless, dependencies"),
+        ("[commands]\nremove = b\n", "remove is none of its commands: supported, list, install"),
+        ("[commands]\nlist = echo 'a\n", "No closing quotation"),
+        ("[things]\nzlib.h = zlib1g-dev\n", "zlib.h has no kind: write header zlib.h, for example"),
+        ("a = b\n", "no section headers"),
+        ("[names]\na = b\na = c\n", "already exists"),
+    ],
+)
+def test_what_has_no_place_in_a_file_is_named(tmp_path, text, reason):
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigFileError, match=reason) as caught:
+        read_definition(path)
+    assert path in str(caught.value)
+
+
+def test_later_files_win_project_by_project(tmp_path):
+    one = read_definition(write(tmp_path, "[dependencies]\na = x\nb = y\n[things]\nheader a.h = x\n", "1.ini"))
+    two = read_definition(write(tmp_path, "[dependencies]\nB = z\n[things]\nheader b/*.h = y\n", "2.ini"))
+    both = one.extended(two)
+    assert both.dependencies == {"a": (("x",),), "b": (("z",),)}
+    assert both.find_thing("header", "a.h") == (("x",),)
+    assert both.find_thing("header", "b/c.h") == (("y",),)
+    assert both.find_thing("header", "c.h") is None
+
+
+# From things to packages
+
+@pytest.fixture
+def catalogue(index):
+    return Catalogue(read_definition(DEBIAN), index, lambda: "python3-dev")
+
+
+@pytest.mark.parametrize(
+    ("missing", "packages"),
+    [
+        (Missing("header", "../openssl/ssl.h"), ["libssl-dev"]),
+        (Missing("header", "Python.h"), ["python3-dev"]),
+        (Missing("header", "curl/curl.h"), ["libcurl4-openssl-dev"]),  # a choice among equals
+        (Missing("header", "boost/python/module.hpp"), ["libboost-python-dev"]),
+        (Missing("header", "config.h"), []),  # so many have one that none is meant
+        (Missing("header", "longintrepr.h"), []),
+        (Missing("library", "lapack"), ["liblapack-dev"]),
+        (Missing("program", "gcc"), ["build-essential"]),
+        (Missing("program", "aarch64-linux-gnu-gcc-12"), ["build-essential"]),
+        (Missing("program", "javac"), ["default-jdk-headless"]),
+        (Missing("program", "nvcc"), []),
+        (Missing("cmake", "openssl"), ["libssl-dev"]),
+        (Missing("dependency", "libcap"), ["libcap-dev"]),
+        (Missing("dependency", "threads"), []),
+        (Missing("name", "libcap"), ["libcap-dev"]),
+        (Missing("name", "Oracle Berkeley DB"), ["libdb-dev"]),
+        (Missing("name", "the MariaDB Connector/C"), ["libmariadb-dev"]),
+        (Missing("name", "numpy"), []),
+        (Missing("name", "module"), []),
+        (Missing("package", "libssl-dev"), ["libssl-dev"]),
+        (Missing("package", "rm"), []),  # only what there is
+        (Missing("newer", "cargo"), ["cargo-web", "rustc-web"]),
+    ],
+    ids=str,
+)
+def test_a_thing_leads_to_the_packages_that_bring_it(catalogue, missing, packages):
+    assert [each.name for each in catalogue.find(missing)] == packages
+
+
+def test_only_what_definitions_name_counts_as_vetted(catalogue):
+    assert not catalogue.find(Missing("header", "winscard.h"))[0].vetted
+    assert catalogue.find(Missing("program", "javac"))[0].vetted
+
+
+def test_of_several_names_the_one_that_the_release_has_is_meant(index):
+    definition = Definition("", {}, frozenset(), frozenset(), {"a": (("libnone-dev", "libcap-dev"),)}, {}, {})
+    assert [each.name for each in Catalogue(definition, index, lambda: None).find_for_project("a")] == ["libcap-dev"]
+
+
+def test_a_header_that_is_installed_where_only_pkg_config_finds_it_needs_that(catalogue):
+    lists = [[Missing("header", "umfpack.h")]]
+    found, _ = catalogue.find_for_output(lists, frozenset({"libsuitesparse-dev"}))
+    assert {each.name for several in found.values() for each in several} == {"libsuitesparse-dev", "pkg-config"}
+
+
+# Package managers that are stand-ins
+
+PACKAGE_MANAGER = """\
+#!{python}
+import os, sys
+here = os.path.dirname(os.path.abspath(__file__))
+def read(name):
+    path = os.path.join(here, name)
+    return open(path).read() if os.path.exists(path) else ""
+if sys.argv[1] == "list":
+    print(read("installed"), end="")
+elif read("fail"):
+    sys.exit(read("fail"))
+else:
+    open(os.path.join(here, "called"), "a").write(" ".join(sys.argv[2:]) + "\\n")
+    open(os.path.join(here, "installed"), "a").write("".join(each + "\\n" for each in sys.argv[2:]))
+"""
+
+
+class Stand:
+    """A package manager of our own, and a manager that uses it."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.program = place / "pm"
+        self.program.write_text(PACKAGE_MANAGER.format(python=sys.executable))
+        self.program.chmod(self.program.stat().st_mode | stat.S_IXUSR)
+        (place / "installed").write_text("base:amd64\nvirtual, provided (= 1)\n")
+        self.config = Config(load_configuration_files=False, load_environment_variables=False)
+        self.config.data_directory = str(place / "data")
+
+    @property
+    def calls(self) -> list[str]:
+        path = self.place / "called"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def definition(self, more: str = "", supported: str = "true") -> str:
+        commands = f"supported = {supported}\nlist = {self.program} list\ninstall = {self.program} install"
+        return f"[commands]\n{commands}\n[things]\nheader a.h = liba-dev\nheader b.h = libb-dev\n{more}"
+
+
+@pytest.fixture
+def stand(tmp_path, monkeypatch):
+    monkeypatch.setattr(pip_accel.deps, "OWN", (str(tmp_path / "own"),))
+    monkeypatch.setattr(platforms, "is_root", lambda: True)
+    # What ships is about another platform then.
+    monkeypatch.setattr(pip_accel.deps.SystemPackageManager, "_shipped", staticmethod(list))
+    stand = Stand(tmp_path)
+    write(tmp_path / "own", stand.definition("[dependencies]\nruled = libr-dev base\n"))
+    return stand
+
+
+def failure(*headers, label="alpha 1.0", external=()):
+    output = "".join(f"x.c:1:10: fatal error: {each}: No such file or directory\n" for each in headers)
+    return Failure(label, output, tuple(external))
+
+
+def test_what_a_build_lacks_is_installed_by_one_command_where_that_is_allowed(stand):
+    stand.config.auto_install = True
+    said = []
+    manager = SystemPackageManager(stand.config, say=said.append)
+    assert manager.install_for([failure("a.h"), failure("b.h", label="ruled 2.0")])
+    assert stand.calls == ["liba-dev libb-dev libr-dev"]  # base is installed
+    assert said == ["Installing system packages for alpha 1.0, ruled 2.0: liba-dev libb-dev libr-dev"]
+    assert not manager.install_for([failure("a.h"), failure("b.h", label="ruled 2.0")])
+    assert len(stand.calls) == 1
+
+
+def test_where_it_is_switched_off_the_command_is_named(stand):
+    stand.config.auto_install = False
+    with pytest.raises(DependencyInstallationRefused, match="switched off") as caught:
+        SystemPackageManager(stand.config).install_for([failure("a.h")])
+    assert str(caught.value).endswith(f"{stand.program} install liba-dev")
+    assert caught.value.context["packages"] == "liba-dev"
+    assert stand.calls == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "yes"),
+    [("y\n", True), ("YES\n", True), ("n\n", False), ("\n", False), ("", False), (None, False), ("yep", False)],
+)
+def test_else_the_user_is_asked_and_only_a_clear_yes_is_one(stand, answer, yes):
+    asked = []
+
+    def ask(text):
+        asked.append(text)
+        return answer
+
+    manager = SystemPackageManager(stand.config, ask=ask)
+    if yes:
+        assert manager.install_for([failure("a.h")])
+    else:
+        reason = "no terminal" if answer is None else "as you said"
+        with pytest.raises(DependencyInstallationRefused, match=reason):
+            manager.install_for([failure("a.h")])
+    assert len(asked) == 1 and "alpha 1.0" in asked[0] and f"{stand.program} install liba-dev" in asked[0]
+    assert bool(stand.calls) == yes
+
+
+def test_in_a_dry_run_nothing_is_installed_whatever_is_allowed(stand):
+    stand.config.auto_install = True
+    with pytest.raises(DependencyInstallationRefused, match="dry run"):
+        SystemPackageManager(stand.config).install_for([failure("a.h")], dry_run=True)
+
+
+def test_what_only_a_build_names_needs_a_harmless_section_to_be_installed_unasked(stand, monkeypatch):
+    stand.config.auto_install = True
+    index = FileIndex(b"\nheader\t\tnet/odd\t odd.h \n")
+    monkeypatch.setattr(platforms.Platform, "load_index", lambda self: index)
+    manager = SystemPackageManager(stand.config, ask=lambda text: "y\n")
+    with pytest.raises(DependencyInstallationRefused, match="see to odd yourself"):
+        manager.install_for([failure("odd.h")])
+    stand.config.auto_install = None  # whoever sees the name may say yes
+    assert manager.install_for([failure("odd.h")])
+
+
+def test_an_installation_that_fails_or_brings_nothing_is_an_error(stand):
+    stand.config.auto_install = True
+    (stand.place / "fail").write_text("E: this cannot be done.")
+    with pytest.raises(DependencyInstallationFailed, match="could not be installed: E: this cannot be done. Once"):
+        SystemPackageManager(stand.config).install_for([failure("a.h")])
+    stand.program.write_text(f"#!{sys.executable}\n")
+    with pytest.raises(DependencyInstallationFailed, match="are not there, though"):
+        SystemPackageManager(stand.config).install_for([failure("a.h")])
+
+
+def test_packages_that_cannot_be_listed_are_an_error_that_names_the_command(stand):
+    stand.program.write_text(f"#!{sys.executable}\nimport sys\nsys.exit('out of order')\n")
+    with pytest.raises(SystemDependencyError, match="pm list failed: out of order"):
+        SystemPackageManager(stand.config).find_installed_packages()
+    stand.program.unlink()
+    with pytest.raises(SystemDependencyError, match="cannot be started"):
+        SystemPackageManager(stand.config).find_installed_packages()
+
+
+def test_a_platform_that_no_file_is_about_is_passed_over(stand, tmp_path):
+    write(tmp_path / "own", stand.definition(supported="false"))
+    stand.config.auto_install = True
+    manager = SystemPackageManager(stand.config)
+    assert manager.platform is None
+    assert manager.find_installed_packages() == []
+    assert not manager.install_for([failure("a.h")])
+    write(tmp_path / "own", stand.definition(supported="/no/such/program"))
+    assert SystemPackageManager(stand.config).platform is None
+
+
+def test_the_documented_methods_go_by_the_name_of_the_project(stand):
+    stand.config.auto_install = True
+    item = {"metadata": {"name": "Ruled", "version": "1"}, "download_info": {"url": ""}}
+    requirement = Requirement(stand.config, item)
+    manager = SystemPackageManager(stand.config)
+    assert manager.find_installed_packages() == ["base", "provided", "virtual"]
+    assert manager.find_known_dependencies(requirement) == ["libr-dev", "base"]
+    assert manager.find_missing_dependencies(requirement) == ["libr-dev"]
+    assert manager.install_dependencies(requirement) is True
+    assert manager.install_dependencies(requirement) is False
+    with pytest.raises(DependencyInstallationRefused, match=r"Ruled.*a b.*Because it is so.*pm install a b"):
+        manager.installation_refused(requirement, ["a", "b"], "Because it is so")
+    with pytest.raises(DependencyInstallationRefused):
+        SystemPackageManager(stand.config, ask=lambda text: "no").confirm_installation(requirement, ["a"], ["pm", "a"])
+
+
+@pytest.mark.parametrize(
+    ("declared", "packages"),
+    [
+        ("pkg:generic/openssl", ["libssl-dev"]),
+        ("dep:generic/libxml2@2.9", ["libxml2-dev"]),
+        ("dep:generic/swig ; platform_system == 'Linux'", ["swig"]),
+        ("virtual:compiler/c", ["build-essential"]),
+        ("dep:virtual/compiler/rust", ["rustc", "cargo"]),
+        ("dep:virtual/interface/blas", ["libblas-dev"]),
+        ("pkg:deb/debian/libcap-dev", ["libcap-dev"]),
+        ("dep:github/xianyi/openblas", ["libopenblas-dev"]),
+        ("pkg:pypi/numpy", []),
+        ("nonsense", []),
+    ],
+)
+def test_what_a_project_declares_leads_to_packages(catalogue, declared, packages):
+    assert [each.name for each in pip_accel.deps._declared([declared], catalogue)] == packages
+
+
+def test_the_headers_of_python_belong_to_the_interpreter_that_is_built_for(stand):
+    for python, package in [("/opt/python/bin/python3.12", None), (os.path.realpath(sys.executable), ...)]:
+        found = SystemPackageManager(stand.config, python=python)._find_python_package()
+        assert package is ... or found is package
+
+
+# Failures
+
+def test_failures_are_read_off_errors_with_those_of_other_builds():
+    other = NoBuildOutput("no", output="b", label="beta 2.0")
+    context = {"distribution": "alpha 1.0", "external": ["pkg:generic/zlib"], "others": [other]}
+    error = BuildFailed("no", output="a", label="x", **context)
+    assert failures_of(error) == [Failure("alpha 1.0", "a", ("pkg:generic/zlib",)), Failure("beta 2.0", "b")]
+    assert failures_of(BuildFailed("nothing was said")) == []
+    assert failures_of(PipAcceleratorError("no build", output="a")) == []
+
+
+# apt's words
+
+SAID_BY_APT = [
+    ("E: Could not get lock /var/lib/dpkg/lock. It is held by process 7 (apt-get)", "another program works with apt"),
+    ("Err:1 http://x\n  Temporary failure resolving 'x'\nE: Failed to fetch z", "the package mirrors cannot be reached"),
+    ("E: You don't have enough free space in /var/cache/apt/archives/.", "the disk is full"),
+    ("E: dpkg was interrupted, you must manually run 'dpkg --configure -a'.", "dpkg was interrupted"),
+    ("dpkg: error processing package liba-dev (--configure):\nE: Sub-process", "dpkg failed at liba-dev"),
+    ("E: Unmet dependencies.", "Unmet dependencies"),
+    ("sudo: a password is required", "sudo wants a password"),
+    ("nobody is not in the sudoers file.", "sudo does not allow it"),
+]
+
+
+@pytest.mark.parametrize(("said", "reason"), SAID_BY_APT, ids=[reason for _, reason in SAID_BY_APT])
+def test_the_reason_of_a_failure_of_apt_is_told_in_one_phrase(tmp_path, said, reason):
+    apt = platforms.Apt(read_definition(DEBIAN), str(tmp_path), {})
+    assert apt._explain(platforms.Completed(100, said, "")).startswith(reason)
