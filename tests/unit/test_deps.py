@@ -164,6 +164,16 @@ def test_what_has_no_place_in_a_file_is_named(tmp_path, text, reason):
     assert path in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["own-definition", "another-platform"])
+def test_the_files_in_the_documentation_can_be_read(tmp_path, name):
+    text = (DEPS.parent.parent / "docs" / "system-packages.rst").read_text(encoding="utf-8")
+    block = text.partition(f"   :name: {name}\n\n")[2]
+    lines = block.splitlines()
+    end = next(number for number, line in enumerate(lines) if line and not line.startswith("   "))
+    definition = read_definition(write(tmp_path, "\n".join(line[3:] for line in lines[:end])))
+    assert definition.dependencies and definition.things and definition.names
+
+
 def test_later_files_win_project_by_project(tmp_path):
     one = read_definition(write(tmp_path, "[dependencies]\na = x\nb = y\n[things]\nheader a.h = x\n", "1.ini"))
     two = read_definition(write(tmp_path, "[dependencies]\nB = z\n[things]\nheader b/*.h = y\n", "2.ini"))
@@ -348,7 +358,7 @@ def test_what_only_a_build_names_needs_a_harmless_section_to_be_installed_unaske
 def test_an_installation_that_fails_or_brings_nothing_is_an_error(stand):
     stand.config.auto_install = True
     (stand.place / "fail").write_text("E: this cannot be done.")
-    with pytest.raises(DependencyInstallationFailed, match="could not be installed: E: this cannot be done. Once"):
+    with pytest.raises(DependencyInstallationFailed, match=r"could not be installed: E: this cannot be done. Once"):
         SystemPackageManager(stand.config).install_for([failure("a.h")])
     stand.program.write_text(f"#!{sys.executable}\n")
     with pytest.raises(DependencyInstallationFailed, match="are not there, though"):
@@ -431,7 +441,7 @@ def test_failures_are_read_off_errors_with_those_of_other_builds():
 
 SAID_BY_APT = [
     ("E: Could not get lock /var/lib/dpkg/lock. It is held by process 7 (apt-get)", "another program works with apt"),
-    ("Err:1 http://x\n  Temporary failure resolving 'x'\nE: Failed to fetch z", "the package mirrors cannot be reached"),
+    ("Err:1 x\n  Temporary failure resolving 'x'\nE: Failed to fetch z", "the package mirrors cannot be reached"),
     ("E: You don't have enough free space in /var/cache/apt/archives/.", "the disk is full"),
     ("E: dpkg was interrupted, you must manually run 'dpkg --configure -a'.", "dpkg was interrupted"),
     ("dpkg: error processing package liba-dev (--configure):\nE: Sub-process", "dpkg failed at liba-dev"),
