@@ -53,6 +53,9 @@ class Provider(NamedTuple):
     exact: bool  #: whether it lies where programs look without being told
 
 
+_Rank = tuple[bool, bool, int, int, str, list[int]]
+
+
 class FileIndex:
     """A reduced index in memory.
 
@@ -70,7 +73,7 @@ class FileIndex:
             without suffix.
         """
         directory, _, base = name.rpartition("/")
-        found: dict[str, tuple[tuple[bool, bool, int, int, str], Provider]] = {}
+        found: dict[str, tuple[_Rank, Provider]] = {}
         for place, providers in self._rows(kind, base):
             if directory and place != directory and not place.endswith("/" + directory):
                 continue
@@ -78,13 +81,15 @@ class FileIndex:
             for each in providers:
                 section, _, package = each.rpartition("/")
                 section = section.rpartition("/")[2]
-                rank = (depth > 0, not section.endswith("libdevel"), depth, len(package), package)
+                # Of those that only differ in numbers, the newest.
+                stem, numbers = re.sub(r"\d+", "", package), [-int(each) for each in re.findall(r"\d+", package)]
+                rank = (depth > 0, not section.endswith("libdevel"), depth, len(stem), stem, numbers)
                 if package not in found or rank < found[package][0]:
                     found[package] = rank, Provider(package, section, depth == 0)
         if not found and directory:
             for provider in self._folded(kind, directory):
                 name = provider.package
-                found[name] = (False, False, 0, len(name), name), provider
+                found[name] = (False, False, 0, len(name), name, []), provider
         return [provider for _, provider in sorted(found.values())]
 
     def section_of(self, package: str) -> str | None:

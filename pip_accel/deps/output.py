@@ -128,6 +128,8 @@ _WORDED = tuple(
         ("header", rf"{_NEED} (?:find|locate|open|load|include|detect|read) (?:the )?(?:[\w+.-]+ )?(?:headers? |header files? |include files? |file )?{_HEADER}"),
         ("header", rf"(?:[Mm]issing|[Nn]o|without) (?:required |the )?(?:headers? |header files? |include files? )?{_HEADER}"),
         ("header", rf"[Hh]eader(?: file)?s? {_HEADER} {_LACKS}"),
+        ("header", rf"(?:{_NEED}|[Mm]issing|not found).*?['\"](?P<name>[\w./+-]+\.h(?:pp)?)['\"]"),
+        ("program", rf"(?:[Mm]ake sure|[Ee]nsure|[Cc]heck)(?: that)? (?:the )?['\"`]?(?P<name>{_WORD})['\"`]? {_PROGRAM}? ?is (?:in|on) (?:the |your )?[`'\"]?\$?PATH"),
         ("pkgconfig", r"(?:[Ee]nsure|[Mm]ake sure|[Ff]ind|[Ll]ocate|[Mm]issing|[Nn]eeds?|[Rr]equires?).*?\b(?P<name>[\w.+-]+)\.pc\b"),
         ("pkgconfig", r"\b(?P<name>[\w.+-]+)\.pc\b.*(?:not found|missing|could not)"),
         ("program", rf"{_QUOTED} {_PROGRAM}(?: \S+)? {_LACKS}"),

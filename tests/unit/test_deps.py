@@ -96,6 +96,12 @@ def test_a_provider_tells_its_section_and_whether_it_lies_where_compilers_look(i
     assert index.section_of("libopenmpi") is None
 
 
+def test_of_packages_that_only_differ_in_numbers_the_newest_comes_first():
+    providers = "libdevel/libfltk1.1-dev,libdevel/libfltk1.3-dev,libdevel/libfltk1.10-dev"
+    found = FileIndex(write_rows({("program", "", providers): {"fltk-config"}})).find("program", "fltk-config")
+    assert [each.package for each in found] == ["libfltk1.10-dev", "libfltk1.3-dev", "libfltk1.1-dev"]
+
+
 def test_a_row_for_a_whole_directory_answers_for_all_below_it():
     index = FileIndex(write_rows({("header", "boost", "libdevel/libboost-dev"): {"*"}}))
     assert [each.package for each in index.find("header", "boost/a/b.hpp")] == ["libboost-dev"]

@@ -73,6 +73,8 @@ SAID = [
      "program sdl-config"),
     # words of people
     ("gpgme.h not found.", "header gpgme.h"),
+    ("unable to locate include directory containing header files ['nss.h', 'pk11pub.h']", "header nss.h"),
+    ("error: cannot find PARI/GP: make sure that the 'gp' program is in your $PATH", "program gp"),
     ("error: Could not find the FFTW header 'fftw3.h'", "header fftw3.h"),
     ("Could not find crypto lib/headers, please ensure libcrypto.pc is in PKG_CONFIG_PATH.", "pkgconfig libcrypto"),
     ("  $ sudo apt-get install -y libfoo-dev libbar-dev", "package libfoo-dev"),
