@@ -12,7 +12,13 @@ from typing import Any, NamedTuple
 
 from pip_accel._environment import Probe, validate_environment
 from pip_accel._values import Change, Manner, Plan, Target, Tree
-from pip_accel.exceptions import BinaryDistributionError, Edited, Unsupported
+from pip_accel.exceptions import (
+    BinaryDistributionError,
+    ConfigFileError,
+    Edited,
+    SystemDependencyError,
+    Unsupported,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -154,14 +160,19 @@ class Rounds:
         if self._made is None:
             from pip_accel.deps import SystemPackageManager
 
-            self._made = SystemPackageManager(
-                self._config, python=self._target.base_python, say=self._say, ask=self._ask
-            )
+            python = self._target.base_python
+            try:
+                self._made = SystemPackageManager(self._config, python=python, say=self._say, ask=self._ask)
+            except ConfigFileError as error:
+                raise SystemDependencyError("{reason}", reason=error) from error
         return self._made
 
     def is_curable(self, error: BaseException) -> bool:
         """Whether packages are known that would help with a build that failed."""
-        return isinstance(error, BinaryDistributionError) and self.manager.can_help(error)
+        try:
+            return isinstance(error, BinaryDistributionError) and self.manager.can_help(error)
+        except SystemDependencyError:
+            return False
 
     def mend(self, error: BinaryDistributionError) -> bool:
         """Install what builds lacked; give whether anything was installed, so that it is worth another try.

@@ -62,6 +62,9 @@ _CERTAIN = tuple(
         # CMake
         ("cmake", r"CMake Error(?:(?!\n\n\n).|\n){0,400}?Could NOT find %"),
         ("cmake", r"Could not find a package configuration file provided by\s+\"(?P<name>[\w.+-]+)\""),
+        ("program", r"\(find_program\):\s+Could not find \S+ using the following names: (?P<name>[\w.+-]+)"),
+        ("library", r"\(find_library\):\s+Could not find \S+ using the following names: (?:lib)?(?P<name>[\w.+-]+)"),
+        ("header", r"\(find_(?:path|file)\):\s+Could not find \S+ using the following (?:files|names): (?P<name>[\w./+-]+\.\w+)"),
         ("program", r"No CMAKE_(?:C|CXX)_COMPILER could be (?P<cc>found)"),
         ("program", r"(?P<gfortran>No CMAKE_Fortran_COMPILER) could be found"),
         # programs that cannot be started
@@ -81,7 +84,7 @@ _CERTAIN = tuple(
         ("program", r"Could not find [`'\"]?(?P<name>protoc)\b"),
         ("library", r"Unable to find lib(?P<name>clang)\b"),
         ("pkgconfig", r"Could not find directory of (?P<openssl>OpenSSL) installation"),
-        ("newer", r"(?P<cargo>lock file version [`']?\d+[`']? (?:was found, but|requires)|feature `edition\d+` is required|requires rustc \d\S* or newer|rustc \S+ is not supported)"),
+        ("newer", r"(?P<cargo>lock file version [`']?\d+[`']? (?:was found, but|requires)|feature `edition\d+` is required|requires rustc \d\S* or newer|rustc \S+ is not supported|Rust \d\S* does not match)"),
     )
 )
 

@@ -63,7 +63,12 @@ class Platform:
                 command=shlex.join(self.definition.command("list")),
                 reason=_last_line(answer.errors) or f"status {answer.status}",
             )
-        return set(_read_list(answer.output))
+        return set(_read_list(answer.output, self._architectures))
+
+    @property
+    def _architectures(self) -> tuple[str, ...]:
+        """Those of packages that count, empty if it does not matter."""
+        return ()
 
     def load_index(self) -> FileIndex:
         """Give what tells which package has a file; without asking anybody for it."""
@@ -219,6 +224,10 @@ class Apt(Platform):
         ending = f"Contents-{self._architecture}"
         paths = [path for path in self._run(words).output.splitlines() if ending in os.path.basename(path)]
         return [path for path in paths if os.path.isfile(path)]
+
+    @property
+    def _architectures(self) -> tuple[str, ...]:
+        return ("all", self._architecture)
 
     @property
     def _architecture(self) -> str:
@@ -399,10 +408,12 @@ def _applies(definition: Definition, environ: Mapping[str, str]) -> bool:
         return False
 
 
-def _read_list(output: str) -> Iterable[str]:
+def _read_list(output: str, architectures: Sequence[str] = ()) -> Iterable[str]:
     """Read what ``list`` prints: a package a line, and behind it what that provides.
 
-    dpkg's status may stand in front; architectures, and versions in parentheses, count for nothing.
+    dpkg's status may stand in front; versions in parentheses count for nothing.
+
+    :param architectures: those that count; a package that names another one is passed over.
     """
     for line in output.splitlines():
         status = re.match(r"[a-z][a-zA-Z][ R] ?", line)
@@ -410,8 +421,9 @@ def _read_list(output: str) -> Iterable[str]:
             if not status[0].startswith(("ii", "hi")):
                 continue
             line = line[status.end() :]
-        for name in re.sub(r"\([^)]*\)", " ", line).replace(",", " ").split():
-            yield name.partition(":")[0]
+        names = [name.partition(":") for name in re.sub(r"\([^)]*\)", " ", line).replace(",", " ").split()]
+        if not architectures or (names[:1] and names[0][2] in ("", *architectures)):
+            yield from (name for name, _, _ in names)
 
 
 def _last_line(text: str) -> str:

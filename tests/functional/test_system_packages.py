@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -11,9 +12,11 @@ import sys
 
 import pytest
 
+from pip_accel.deps.definitions import read_definition
 from tests.lib.archives import make_sdist
 from tests.lib.debian_root import VENV, make_deb, opened_root, why_not
 from tests.lib.environments import setuptools_wheel
+from tests.lib.runs import CHECKOUT
 
 pytestmark = [pytest.mark.root, pytest.mark.index, pytest.mark.skipif("why_not()", reason=why_not() or "can be")]
 
@@ -100,6 +103,42 @@ def test_a_real_project_is_built_once_its_packages_are_installed_and_can_be_impo
     assert root.call([f"{VENV}/bin/python", "-c", f"import {module}"]).status == 0
     named = set(shlex.split(first.partition("--no-install-recommends ")[2]))
     assert named and named <= root.installed() - before
+
+
+def test_what_a_project_declares_is_installed_though_its_build_says_nothing(root, debs):
+    root.add_repository(debs("libneeded-dev", files={"usr/include/needed.h": ""}))
+    pyproject = """
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+[external]
+build-requires = ["virtual:compiler/c"]
+host-requires = ["pkg:deb/debian/libneeded-dev", "dep:generic/zlib"]
+"""
+    script = SETUP.format(name="alpha", header="needed.h").replace("text=True", "text=True, stderr=-3")
+    metadata = "Metadata-Version: 2.1\nName: alpha\nVersion: 1.0\n"
+    files = {"setup.py": script, "PKG-INFO": metadata, "pyproject.toml": pyproject}
+    make_sdist(root.inside("/opt/archives"), "alpha", "1.0", backend="setuptools", extra_files=files)
+    shutil.copy(setuptools_wheel(), root.inside("/opt/archives"))
+    index = "\nheader\t\tlibdevel/libneeded-dev\t needed.h \n"
+    root.write("/var/cache/pip-accel/system/debian-12-x86_64.files", index)
+    done = root.install("--no-index", "--find-links=/opt/archives", "alpha", PIP_ACCEL_AUTO_INSTALL="yes")
+    assert done.status == 0, done.stderr
+    assert {"libneeded-dev", "zlib1g-dev"} <= root.installed()
+
+
+def test_programs_that_embed_pip_accel_get_system_packages_as_well(root, needing, debs):
+    root.add_repository(debs("libneeded-dev", files={"usr/include/needed.h": ""}))
+    rule(root, "alpha", "libneeded-dev")
+    code = f"""
+from pip_accel import PipAccelerator
+from pip_accel.config import Config
+print(PipAccelerator(Config()).install_from_arguments({needing("alpha", "needed.h")!r}))
+"""
+    refused = root.call([f"{VENV}/bin/python", "-c", code])
+    assert "DependencyInstallationRefused: alpha needs system packages" in refused.stderr
+    done = root.call([f"{VENV}/bin/python", "-c", code], PIP_ACCEL_AUTO_INSTALL="yes")
+    assert done.stdout == "1\n", done.stderr
 
 
 def test_the_file_index_of_the_distribution_is_fetched_where_the_table_knows_nothing(root, needing):
@@ -293,6 +332,32 @@ def test_a_damaged_definition_file_is_named(root, needing):
     run = root.install(*words)
     assert run.status == 1
     assert "/etc/pip-accel/deps/own.ini cannot be used: [dependency] is none of its sections" in last_error(run)
+    assert "lzo/lzo1.h" in run.stderr
+
+
+# What ships
+
+@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+def test_every_package_that_the_definition_names_is_there(root, suite):
+    [source] = [line for line in read(root, "/etc/apt/sources.list").splitlines() if line.startswith("deb ")][:1]
+    root.write("/opt/sources.list", source.replace("bookworm", suite) + "\n")
+    places = ["Dir::Etc::SourceList=/opt/sources.list", "Dir::Etc::SourceParts=-", "Dir::State::Lists=/opt/lists"]
+    words = [word for each in [*places, "Dir::Cache=/opt/cache"] for word in ("-o", each)]
+    root.call(["mkdir", "-p", "/opt/lists/partial", "/opt/cache/archives/partial"])
+    assert root.call(["apt-get", "update", *words]).status == 0
+    available = root.call(["apt-cache", "dumpavail", *words]).stdout
+    names = set(re.findall(r"^Package: (\S+)", available, re.MULTILINE))
+    provided = re.findall(r"^Provides: (.+)", available, re.MULTILINE)
+    names |= {each.split()[0] for line in provided for each in line.split(",")}
+    definition = read_definition(os.path.join(CHECKOUT, "pip_accel", "deps", "debian.ini"))
+    tables = [*definition.dependencies.values(), *definition.things.values(), *definition.names.values()]
+    assert len(names) > 50000 and len(tables) > 400
+    assert [several for needed in tables for several in needed if names.isdisjoint(several)] == []
+
+
+def read(root, path):
+    with open(root.inside(path), encoding="utf-8") as stream:
+        return stream.read()
 
 
 # pip-accel deps

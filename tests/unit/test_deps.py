@@ -380,6 +380,12 @@ def test_packages_that_cannot_be_listed_are_an_error_that_names_the_command(stan
         SystemPackageManager(stand.config).find_installed_packages()
 
 
+def test_packages_of_other_architectures_and_those_that_are_only_configured_do_not_count():
+    listing = "ii liba-dev:amd64,libx (= 1), libz\nii libb-dev:i386,\nrc libc-dev:amd64,\nhi libd-dev:all,\n"
+    assert set(platforms._read_list(listing, ("all", "amd64"))) == {"liba-dev", "libx", "libz", "libd-dev"}
+    assert "libb-dev" in set(platforms._read_list(listing))
+
+
 def test_a_platform_that_no_file_is_about_is_passed_over(stand, tmp_path):
     write(tmp_path / "own", stand.definition(supported="false"))
     stand.config.auto_install = True

@@ -53,6 +53,9 @@ SAID = [
     ("../meson.build:1:0: ERROR: Unknown compiler(s): [['gfortran'], ['flang']]", "program gfortran"),
     ("CMake Error at /x/FindPackage.cmake:233 (message):\n  Could NOT find ZLIB (missing: ZLIB_LIBRARY)", "cmake ZLIB"),
     ("  Could not find a package configuration file provided by \"Qt5\" with any of", "cmake Qt5"),
+    ("CMake Error at x:2 (find_program):\n  Could not find A using the following names: flex", "program flex"),
+    ("CMake Error at x:2 (find_library):\n  Could not find Z using the following names: z, zlib", "library z"),
+    ("CMake Error at x:2 (find_path):\n  Could not find Z using the following files: zlib.h", "header zlib.h"),
     ("error: could not find git for clone of imath-populate", "program git"),
     # programs
     ("FileNotFoundError: [Errno 2] No such file or directory: 'curl-config'", "program curl-config"),
@@ -65,6 +68,7 @@ SAID = [
     ("error: exec: \"gcc\": executable file not found in $PATH", "program gcc"),
     ("error: can't find Rust compiler", "program cargo"),
     ("Cargo, the Rust package manager, is not installed or is not on PATH.", "program cargo"),
+    ("error: Rust 1.63.0 does not match extension requirement >=1.64.0", "newer cargo"),
     ("lock file version `4` was found, but this version of Cargo does not understand it", "newer cargo"),
     ("Error: pg_config executable not found.", "program pg_config"),
     ("The 'apxs' command appears not to be installed or is not executable.", "program apxs"),
