@@ -118,12 +118,7 @@ class PipAccelerator:
 def _install_with_packages(resources: Resources, request: Request) -> Outcome:
     """Carry out a request; system packages that builds lack are installed if that is allowed."""
     rounds = Rounds(resources.config, target=resources.target, dry_run=request.manner.dry_run)
-    while True:
-        try:
-            return install(resources, request, say=_ignore, is_curable=rounds.is_curable)
-        except BinaryDistributionError as error:
-            if not rounds.mend(error):
-                raise
+    return rounds.carry_out(partial(install, resources, request, say=_ignore, is_curable=rounds.is_curable))
 
 
 class Rounds:
@@ -152,6 +147,8 @@ class Rounds:
         self._say = say
         self._ask = ask
         self._counts: dict[str, int] = {}
+        self._built: tuple[str, ...] = ()
+        self._online = False
         self._made: SystemPackageManager | None = None
 
     @property
@@ -174,6 +171,27 @@ class Rounds:
         except SystemDependencyError:
             return False
 
+    def carry_out(self, attempt: Callable[[], Outcome], on_failure: Callable[[], None] = lambda: None) -> Outcome:
+        """Carry out an installation, and again when builds failed and what they lacked was installed.
+
+        :param on_failure: is called when builds have failed, before anything is said of that.
+        :raises SystemDependencyError: packages are missing, and not installed; the context has the ``failure``.
+        """
+        while True:
+            try:
+                outcome = attempt()
+            except BinaryDistributionError as error:
+                on_failure()
+                try:
+                    if not self.mend(error):
+                        raise
+                except SystemDependencyError as reason:
+                    reason.context["failure"] = error
+                    raise
+            else:
+                built, online = (*self._built, *outcome.built), outcome.online or self._online
+                return outcome._replace(built=built, online=online)
+
     def mend(self, error: BinaryDistributionError) -> bool:
         """Install what builds lacked; give whether anything was installed, so that it is worth another try.
 
@@ -186,6 +204,9 @@ class Rounds:
             self._counts[label] = self._counts.get(label, 0) + 1
         if not failures or max(self._counts.values()) > self.LIMIT:
             return False
+        built = error.context.get("built", ())
+        self._built += built if isinstance(built, tuple) else ()
+        self._online = self._online or bool(error.context.get("online"))
         return self.manager.install_for(failures, dry_run=self._dry_run)
 
 
@@ -285,6 +306,8 @@ def install(
     :param recording: of how the request was understood; with that, its plan is kept.
     :param is_curable: tells of the failure of a build whether something may be done about it: then the other builds are
         carried out all the same, and what they fail with is ``others`` in the error's context.
+    :raises BinaryDistributionError: a build failed; the context has what was ``built``, and whether an index was asked
+        (``online``).
     """
     from pip_accel._plan.question import view_settings
 
@@ -296,7 +319,11 @@ def install(
         if is_curable is not None:
             engine.is_curable = is_curable
         began = time.time()
-        question, plan = make_plan(engine, request, view, say)
+        try:
+            question, plan = make_plan(engine, request, view, say)
+        except BinaryDistributionError as error:
+            error.context.update(built=tuple(engine.built), online=not resources.config.offline)
+            raise
         if recording is not None and not question.odd_places:
             from pip_accel._plan.memo import keep
 
@@ -306,7 +333,12 @@ def install(
                 on_plan(plan, ())
             return Outcome((), plan, (), False, plan.online or engine.online)
         _brace(resources, plan)
-        changes = _changes(resources, plan, engine.trees(plan.pins, check=check), request.manner)
+        try:
+            trees = engine.trees(plan.pins, check=check)
+        except BinaryDistributionError as error:
+            error.context.update(built=tuple(engine.built), online=plan.online or engine.online)
+            raise
+        changes = _changes(resources, plan, trees, request.manner)
         # What other machines cannot know yet; nothing is looked up if all was here.
         share: Callable[[], object] | None = None
         if plan.online or engine.online or engine.built:

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 
 from pip_accel.exceptions import (
     BinaryDistributionError,
@@ -260,27 +260,22 @@ def _install_into(asked: _Asked, environ: Mapping[str, str], config: Config, mes
                         )
                     ask = (lambda text: None) if manner.no_input else None
                     rounds = Rounds(config, target=target, say=messages.info, ask=ask, dry_run=manner.dry_run)
-                    while outcome is None:
-                        try:
-                            outcome = install(
-                                resources,
-                                asked.request,
-                                say=messages.info,
-                                watcher=watch,
-                                on_plan=printer.announce if not printer.announced else None,
-                                on_replace=printer.replaced,
-                                recording=asked.recording,
-                                is_curable=rounds.is_curable if not printer.announced else None,
-                            )
-                        except BinaryDistributionError as error:
-                            stack.close()  # nothing else is to be seen while a question is
-                            if printer.announced:
-                                raise
-                            try:
-                                if not rounds.mend(error):
-                                    raise
-                            except SystemDependencyError as reason:
-                                return _show_want(error, reason, resources.place("logs"))
+                    if outcome is None:
+                        attempt = partial(
+                            install,
+                            resources,
+                            asked.request,
+                            say=messages.info,
+                            watcher=watch,
+                            on_plan=printer.announce if not printer.announced else None,
+                            on_replace=printer.replaced,
+                            recording=asked.recording,
+                            is_curable=rounds.is_curable,
+                        )
+                        # Nothing else is to be seen while a question is.
+                        outcome = rounds.carry_out(attempt, stack.close)
+                except SystemDependencyError as error:
+                    return _show_want(error, resources.place("logs"))
                 except (PipFailed, BinaryDistributionError) as error:
                     stack.close()
                     said = f"{error}{error.context.get('errors', '')}"
@@ -330,8 +325,10 @@ def _install_into(asked: _Asked, environ: Mapping[str, str], config: Config, mes
     return 0
 
 
-def _show_want(error: BinaryDistributionError, reason: SystemDependencyError, logs: str) -> int:
+def _show_want(reason: SystemDependencyError, logs: str) -> int:
     """Show that system packages are missing: what a build said, and last what to do."""
+    error = reason.context["failure"]
+    assert isinstance(error, BinaryDistributionError)
     from pip_accel._progress import keep_output
     from pip_accel._text import escape_unprintable
     from pip_accel.deps import failures_of

@@ -223,6 +223,7 @@ def test_several_builds_that_fail_are_helped_by_one_command(root, needing, debs)
     done = root.install(*words, PIP_ACCEL_AUTO_INSTALL="yes")
     assert done.status == 0, done.stderr
     assert done.stderr.count("Installing system packages") == 1
+    assert all(f"{each} 1.0" in done.summary for each in names)
 
 
 def test_not_root_uses_sudo_where_that_asks_for_no_password(root, needing, debs):
