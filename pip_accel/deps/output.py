@@ -31,7 +31,11 @@ _WORD = r"[A-Za-z0-9][\w.+-]*"
 _QUOTED = rf"['\"`‘]?(?P<name>{_WORD})['\"`’]?"
 _PROGRAM = r"(?:executable|binary|command|program|utility|tool|script)"
 
-#: What tools say, and what is missing when they do. These decide. ``%`` is a name.
+#: Programs that builds call where they can, and do without.
+_ASIDES = frozenset(("bzr", "ccache", "clang", "clang++", "doxygen", "file", "git", "hg", "icc", "ldconfig", "lsb_release", "sccache", "svn", "uname", "which"))
+
+#: What tools say, and what is missing when they do. These decide. ``%`` is a name; where the group is not called ``name``,
+#: its own name is what is missing.
 _CERTAIN = tuple(
     (kind, re.compile(pattern.replace("%", f"(?P<name>{_WORD})"), re.MULTILINE))
     for kind, pattern in (
@@ -180,6 +184,7 @@ _CONFIGURING = re.compile(r"configure: error|meson\.build:\d+:\d+: ERROR|Configu
 
 #: Lines at the end in which sentences are read: what people write for people is not far from it.
 _READ = 3000
+_LONG = 1000  # characters; a sentence is shorter
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _INDENT = re.compile(r"^[ \t]*(?:[\w-]+\| )?[ \t]*", re.MULTILINE)
@@ -210,7 +215,8 @@ def find_missing(output: str) -> Iterator[list[Missing]]:
             name = found["name"] if group == "name" else group
             if name in wrong:
                 continue
-            where = sure if "source" not in found.groupdict() or not _PROBE.search(found["source"]) else probed
+            aside = name in _ASIDES or ("source" in found.groupdict() and _PROBE.search(found["source"]))
+            where = probed if aside else sure
             where.append((found.start(), Missing(kind, name)))
     lacking = _PKG_CONFIG.search(text)
     if lacking is not None and not _HAS_PKG_CONFIG.search(text):
@@ -242,10 +248,9 @@ def _in_order(found: list[tuple[int, Missing]]) -> list[Missing]:
 
 
 def _read_words(lines: list[str]) -> Iterator[Missing]:
-    """Read sentences, the last first; one that goes on in the next line is read together with it, too."""
-    for number in range(len(lines) - 1, -1, -1):
-        line = lines[number]
-        if len(line) > 1000:
+    """Read sentences, the last first."""
+    for line in reversed(lines):
+        if len(line) > _LONG:
             continue
         for kind, pattern in _WORDED:
             for found in pattern.finditer(line):

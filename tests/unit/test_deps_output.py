@@ -56,7 +56,7 @@ SAID = [
     ("CMake Error at x:2 (find_program):\n  Could not find A using the following names: flex", "program flex"),
     ("CMake Error at x:2 (find_library):\n  Could not find Z using the following names: z, zlib", "library z"),
     ("CMake Error at x:2 (find_path):\n  Could not find Z using the following files: zlib.h", "header zlib.h"),
-    ("error: could not find git for clone of imath-populate", "program git"),
+    ("CMake Error:\n  error: could not find git for clone of imath-populate", "program git"),
     # programs
     ("FileNotFoundError: [Errno 2] No such file or directory: 'curl-config'", "program curl-config"),
     ("error: command 'swig' failed: No such file or directory", "program swig"),
@@ -128,6 +128,12 @@ def test_other_failures_lead_to_no_package(said, catalogue):
 def test_what_is_missing_for_sure_comes_alone_and_guesses_come_after_it():
     lists = list(find_missing("conftest.c:1:10: fatal error: a.h: No such file or directory\nb.h not found"))
     assert lists[:3] == [[], [Missing("header", "a.h")], [Missing("header", "b.h")]]
+
+
+def test_programs_that_builds_do_without_are_guesses():
+    said = "No such file or directory: 'git'\na.c:1:10: fatal error: a.h: No such file or directory"
+    lists = list(find_missing(said))
+    assert lists[:2] == [[Missing("header", "a.h")], [Missing("program", "git")]]
 
 
 def test_the_advice_to_install_pkg_config_is_stale_where_pkg_config_has_spoken():
