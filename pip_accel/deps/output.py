@@ -96,7 +96,7 @@ _CERTAIN = tuple(
 _PKG_CONFIG = re.compile(
     r"Pkg-config (?:binary )?for machine .* not found|pkg-config: (?:command )?not found"
     r"|No such file or directory: '(?:/usr/bin/)?pkg-config'|pkg-config(?: \w+)? is (?:required|needed)"
-    r"|pkg-config probably not installed|requires pkg-config|pkg-config unavailable|Could NOT find PkgConfig"
+    r"|pkg-config probably not installed|requires pkg-config|pkg-config(?: and \S+)? (?:is |are )?unavailable|Could NOT find PkgConfig"
     r"|pkg-config (?:command )?(?:could not be|was not|not) found|(?:need|install|(?<!Did not )find|run|invoke|locate) [`'\"]?pkg-config"
     r"|pkg-config script could not be found|pkg-config \(?(?:is )?not installed",
 )

@@ -43,6 +43,7 @@ SAID = [
     ("/bin/sh: 1: pkg-config: not found", "program pkg-config"),
     ("pkg-config is required for building PyAV", "program pkg-config"),
     ("error: Unable to invoke pkg-config.", "program pkg-config"),
+    ("pkg-config and shout-config unavailable, build terminated", "program pkg-config"),
     ("ERROR: Dependency lookup for cairo with method 'pkg-config' failed: Pkg-config for machine host machine not"
      " found. Giving up.", "dependency cairo"),
     # meson and CMake
