@@ -168,7 +168,7 @@ class Rounds:
         """Whether packages are known that would help with a build that failed."""
         try:
             return isinstance(error, BinaryDistributionError) and self.manager.can_help(error)
-        except SystemDependencyError:
+        except Exception:  # it would be said at the end, and must not hide what the build said
             return False
 
     def carry_out(self, attempt: Callable[[], Outcome], on_failure: Callable[[], None] = lambda: None) -> Outcome:
@@ -207,7 +207,13 @@ class Rounds:
         built = error.context.get("built", ())
         self._built += built if isinstance(built, tuple) else ()
         self._online = self._online or bool(error.context.get("online"))
-        return self.manager.install_for(failures, dry_run=self._dry_run)
+        try:
+            return self.manager.install_for(failures, dry_run=self._dry_run)
+        except SystemDependencyError:
+            raise
+        except Exception as wrong:
+            self._say(f"System packages could not be looked for ({type(wrong).__name__}: {wrong})")
+            return False
 
 
 def _ignore(text: str) -> None:

@@ -25,7 +25,17 @@ if TYPE_CHECKING:
 __all__ = ["deps"]
 
 _FORMS = ("--command", "--dockerfile", "--json")
-_USAGE = "Please say what for: pip-accel deps -r requirements.txt, or: pip-accel deps --from-log FILE"
+_MISSING = "Please say what for: pip-accel deps -r requirements.txt, or: pip-accel deps --from-log FILE"
+_USAGE = """\
+Usage: pip-accel deps [--dockerfile | --json] WORDS
+       pip-accel deps [--dockerfile | --json] [--project NAME] --from-log FILE
+
+Which system packages are needed by the builds of what `pip-accel install WORDS' would install; nothing is installed.
+Or what a build lacked whose output is in FILE (-: standard input); with --project, also by the rules for its project.
+
+  --dockerfile   print a line for a Dockerfile, with all of them, in place of the command that installs what is missing
+  --json         print all that is known, and from where
+"""
 #: What whoever builds anything that is linked with libraries needs.
 _COMPILER = "cc"
 
@@ -42,12 +52,15 @@ class _Words(NamedTuple):
 @reporting
 def deps(invocation: Invocation) -> int:
     """Say which system packages builds need."""
+    if {"-h", "--help"} & set(invocation.words):
+        print(_USAGE, end="")
+        return 0
     words = _parse(invocation.words)
     try:
         if words.logs:
             return _read_logs(invocation, words)
         if not words.rest:
-            raise Refused(_USAGE)
+            raise Refused(_MISSING)
         return _plan(invocation, words)
     except SystemDependencyError as error:
         raise Refused(str(error)) from error
@@ -92,7 +105,9 @@ def _read_logs(invocation: Invocation, words: _Words) -> int:
             raise Refused(f"{path} cannot be read: {error.strerror}") from error
         failures.append(Failure(words.project, text.decode("utf-8", "replace")))
     # What a log says is missing was missing where it is from.
-    return _show(manager, manager.find_offer(failures, installed=()), words.form)
+    offer = manager.find_offer(failures, installed=())
+    _show(manager, offer, words.form)
+    return 0 if offer.packages else 1
 
 
 def _plan(invocation: Invocation, words: _Words) -> int:

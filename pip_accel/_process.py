@@ -7,14 +7,25 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["Completed", "Ended", "Workers", "end_strays", "in_parallel", "pass_through", "pause", "results", "run"]
+__all__ = [
+    "Completed",
+    "Ended",
+    "Workers",
+    "end_strays",
+    "in_parallel",
+    "pass_through",
+    "pause",
+    "read_lines",
+    "results",
+    "run",
+]
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -109,7 +120,7 @@ def run(
         output, errors = _communicate(process, text)
     except BaseException:
         if spare:
-            _communicate(process, None)
+            _await(process)
         else:
             _end(process)
         raise
@@ -127,6 +138,39 @@ def _communicate(process: subprocess.Popen[str], text: str | None) -> tuple[str,
             return process.communicate(text, timeout=_WAKE)
         except subprocess.TimeoutExpired:
             text = None  # it has been taken over
+
+
+def _await(process: subprocess.Popen[str]) -> None:
+    """Wait for a program to end, however often we are interrupted; what it says is read and forgotten."""
+    while process.poll() is None:
+        try:
+            _communicate(process, None)
+        except BaseException:  # whoever insists waits all the same
+            time.sleep(_WAKE / 10)
+
+
+def read_lines(command: Sequence[str], *, env: Mapping[str, str]) -> Iterator[str]:
+    """Run a program and give the lines that it prints, without their ends, one after the other.
+
+    :raises OSError: it cannot be started.
+    """
+    process = subprocess.Popen(
+        list(command),
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            yield line.rstrip("\n")
+        process.wait()
+    finally:
+        _end(process)
 
 
 def pause(seconds: float) -> None:

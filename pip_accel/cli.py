@@ -125,7 +125,8 @@ def _dispatch(words: Sequence[str], environ: Mapping[str, str]) -> int:
                 from pip_accel._commands import Invocation
                 from pip_accel._deps_command import deps
 
-                return deps(Invocation(words[: command[0]], words[command[0] + 1 :], environ, config))
+                with _signals_raise():
+                    return deps(Invocation(words[: command[0]], words[command[0] + 1 :], environ, config))
             if command is None or command[1] != "install":
                 return _hand_over(words, environ)
         return _install(asked, words, environ, config)
@@ -275,7 +276,7 @@ def _install_into(asked: _Asked, environ: Mapping[str, str], config: Config, mes
                         # Nothing else is to be seen while a question is.
                         outcome = rounds.carry_out(attempt, stack.close)
                 except SystemDependencyError as error:
-                    return _show_want(error, resources.place("logs"))
+                    return _show_want(error, resources.place("logs") if keep else "")
                 except (PipFailed, BinaryDistributionError) as error:
                     stack.close()
                     said = f"{error}{error.context.get('errors', '')}"
@@ -326,16 +327,22 @@ def _install_into(asked: _Asked, environ: Mapping[str, str], config: Config, mes
 
 
 def _show_want(reason: SystemDependencyError, logs: str) -> int:
-    """Show that system packages are missing: what a build said, and last what to do."""
+    """Show that system packages are missing: what a build said, and last what to do.
+
+    :param logs: directory where on a terminal the outputs of builds are kept instead; empty if nothing is.
+    """
     error = reason.context["failure"]
     assert isinstance(error, BinaryDistributionError)
     from pip_accel._progress import keep_output
     from pip_accel._text import escape_unprintable
     from pip_accel.deps import failures_of
 
-    if sys.stderr.isatty():
-        for failure in failures_of(error):
-            path = keep_output(logs, failure.label, failure.output)
+    failures = failures_of(error)
+    paths: list[str | None] = []
+    if logs and sys.stderr.isatty():
+        paths = [keep_output(logs, each.label, each.output) for each in failures]
+    if paths and None not in paths:
+        for failure, path in zip(failures, paths, strict=True):
             print(f"ERROR: {failure.label} could not be built. What the build said is in {path}", file=sys.stderr)
     else:  # perhaps nobody can look into files here any more
         others = error.context.get("others", ())

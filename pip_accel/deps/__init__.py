@@ -15,7 +15,7 @@ from typing import NamedTuple, NoReturn
 from pip_accel._names import canonical_name
 from pip_accel._text import escape_unprintable
 from pip_accel.deps.catalogue import Catalogue, Package
-from pip_accel.deps.definitions import OWN, find_definitions, read_definition
+from pip_accel.deps.definitions import OWN, check_owner, find_definitions, read_definition
 from pip_accel.deps.output import Missing, find_missing
 from pip_accel.deps.platforms import Platform, open_platform
 from pip_accel.exceptions import (
@@ -96,7 +96,8 @@ def failures_of(error: BaseException) -> list[Failure]:
     for each in errors:
         if isinstance(each, BinaryDistributionError) and "output" in each.context:
             external = each.context.get("external", ())
-            label = str(each.context.get("distribution") or each.context.get("label") or "")
+            # It comes from outside, and stands in questions.
+            label = escape_unprintable(str(each.context.get("distribution") or each.context.get("label") or ""))
             declared = tuple(map(str, external)) if isinstance(external, (list, tuple)) else ()
             found.append(Failure(label, str(each.context["output"]), declared))
     return found
@@ -127,7 +128,7 @@ class SystemPackageManager:
         self._ask = ask or _ask_on_terminal
         directory = os.path.join(config.data_directory, "system")
         shipped = self._shipped()
-        own = [path for place in OWN for path in find_definitions(place)]
+        own = [check_owner(path) for place in OWN for path in find_definitions(place)]
         environ = dict(os.environ)
         self._platform = open_platform(map(read_definition, shipped), map(read_definition, own), directory, environ)
         self._catalogue: Catalogue | None = None

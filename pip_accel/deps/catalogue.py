@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from pip_accel.deps.definitions import Definition, Needed
+from pip_accel.deps.definitions import Definition, Needed, is_package_name
 from pip_accel.deps.file_index import FileIndex, Provider
 from pip_accel.deps.output import Missing
 
 __all__ = ["Catalogue", "Package"]
 
 #: More packages than this have a header of that name in some directory: then none of them is meant.
-_MANY = 3
+_MANY = 2
 #: What sentences are about that tell of something else than a library.
 _NO_NAMES = frozenset(
     (
@@ -72,7 +72,7 @@ class Catalogue:
         for number, missing in enumerate(lists):
             found = {each: self.find(each) for each in missing}
             if number == 0:
-                unknown = [each for each, packages in found.items() if not packages]
+                unknown = [each for each, packages in found.items() if not packages and self._may_be_elsewhere(each)]
             found = {each: packages for each, packages in found.items() if packages}
             helpful = any(package.name not in installed for packages in found.values() for package in packages)
             if number == 0 and not helpful and any(each.kind in ("header", "library") for each in found):
@@ -82,6 +82,11 @@ class Catalogue:
             if helpful or (number == 0 and any(each.kind in _DECISIVE for each in missing)):
                 return found, unknown
         return {}, unknown
+
+    def _may_be_elsewhere(self, missing: Missing) -> bool:
+        """Whether the whole file index may know what is not known here."""
+        written = self._definition.find_thing(missing.kind, missing.name)
+        return missing.kind in _DECISIVE and written is None and missing.name not in ("Python.h", "pyconfig.h")
 
     def find(self, missing: Missing) -> list[Package]:
         """Give the packages, most often one, that bring a thing."""
@@ -97,8 +102,10 @@ class Catalogue:
             return self._first("pkgconfig", name)
         if kind == "program":
             return self._find_program(name)
+        if kind == "file":
+            return self._choose(self._definition.things.get(("program", name), ()))
         if kind == "package":
-            section = self._index.section_of(name)
+            section = self._index.section_of(name) if is_package_name(name) else None
             return [] if section is None else [Package(name, section, False)]
         if kind in ("cmake", "dependency"):
             first = self._first("pkgconfig", name) if kind == "dependency" else self._first("cmake", name)
@@ -113,7 +120,7 @@ class Catalogue:
             package = self._python()
             return [Package(package, "python", True)] if package else []
         found = self._index.find("header", name)
-        if found and not found[0].exact and len({each.package for each in found}) > _MANY:
+        if found and not found[0].exact and len({re.sub(r"\d+", "", each.package) for each in found}) > _MANY:
             return []
         return _as_packages(found[:1])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -15,8 +16,9 @@ from typing import NamedTuple
 
 from pip_accel._names import canonical_name
 from pip_accel.exceptions import ConfigFileError
+from pip_accel.utils import expand_path
 
-__all__ = ["Definition", "OWN", "read_definition"]
+__all__ = ["Definition", "OWN", "check_owner", "find_definitions", "is_package_name", "read_definition"]
 
 #: Directories of the user's own files, in the order in which they are read; later ones win.
 OWN = ("/etc/pip-accel/deps", "~/.pip-accel/deps")
@@ -98,6 +100,8 @@ def read_definition(path: str) -> Definition:
             if not name:
                 raise ValueError(f"{key} has no kind: write header {key}, for example")
             things[kind, name.strip()] = _needed(value)
+        dependencies = {canonical_name(name): _needed(value) for name, value in _items(parser, "dependencies")}
+        names = {name.lower(): _needed(value) for name, value in _items(parser, "names")}
     except (OSError, UnicodeDecodeError, ValueError, configparser.Error) as error:
         reason = " ".join(str(error).split())
         text = "The definition file {path} cannot be used: {reason}"
@@ -108,9 +112,9 @@ def read_definition(path: str) -> Definition:
         commands,
         frozenset(harmless.get("sections", "").split()),
         frozenset(harmless.get("packages", "").split()),
-        {canonical_name(name): _needed(value) for name, value in _items(parser, "dependencies")},
+        dependencies,
         things,
-        {name.lower(): _needed(value) for name, value in _items(parser, "names")},
+        names,
     )
 
 
@@ -119,12 +123,37 @@ def _items(parser: configparser.ConfigParser, section: str) -> Sequence[tuple[st
 
 
 def _needed(value: str) -> Needed:
-    return tuple(tuple(word.split("|")) for word in value.split())
+    needed = tuple(tuple(word.split("|")) for word in value.split())
+    for name in (name for names in needed for name in names):
+        if not is_package_name(name):
+            raise ValueError(f"{name!r} is no name of a package")
+    return needed
+
+
+def is_package_name(name: str) -> bool:
+    """Whether something may be handed to a package manager as a name: it is no option, and nothing else than a name."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9+._-]*", name) is not None
+
+
+def check_owner(path: str) -> str:
+    """Give a path if nobody else can have written what lies there: the commands in such a file are run.
+
+    :raises ConfigFileError: it belongs to another user than us or root, or others may write to it or its directory.
+    """
+    for each in (path, os.path.dirname(path)):
+        try:
+            found = os.stat(each)
+        except OSError:  # whoever reads it says so
+            continue
+        if os.name != "nt" and (found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022):
+            reason = f"{each} belongs to another user, or others may write to it"
+            raise ConfigFileError("The definition file {path} is not used: {reason}", path=path, reason=reason)
+    return path
 
 
 def find_definitions(directory: str) -> list[str]:
     """Give the paths of the definition files in a directory, sorted; none if there is no such directory."""
-    directory = os.path.expanduser(directory)
+    directory = expand_path(directory)
     try:
         names = sorted(os.listdir(directory))
     except OSError:

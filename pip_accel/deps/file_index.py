@@ -28,12 +28,13 @@ _ALL = "*"
 #: for a kind the first that fits counts.
 _TRIPLET = r"(?:[a-z0-9_]+-linux-gnu[a-z0-9]*/)?"
 _HEADERS = r"(?:h|hh|hpp|hxx|h\+\+|H|inc|mod)"
+_OTHERS = r"gcc|node|perl|python\d|ruby"
 _RULES = tuple(
     (kind, re.compile(pattern))
     for kind, pattern in (
         ("pkgconfig", rf"usr/(?:lib|share)/{_TRIPLET}(.*?)/?pkgconfig/([^/]+)\.pc"),
         ("header", rf"usr/include/{_TRIPLET}(?!python\d|pypy|ruby-|node/|php/)(?:(.+)/)?([^/ ]+\.{_HEADERS})"),
-        ("header", rf"usr/lib/{_TRIPLET}((?:[^/]+/){{1,4}}include(?:/[^/]+)?)/([^/ ]+\.h)"),
+        ("header", rf"usr/lib/{_TRIPLET}(?!{_OTHERS})((?:[^/]+/){{1,4}}include(?:/[^/]+)?)/([^/ ]+\.h)"),
         ("library", rf"(?:usr/)?lib/{_TRIPLET}(?:(.+)/)?lib([^/ ]+?)\.(?:so|a)"),
         ("program", r"(?:usr/)?s?bin()/([^/ ]+)"),
         ("cmake", rf"usr/(?:lib|share)/{_TRIPLET}(?:cmake/)?(.*/)?([^/ ]+?)(?:Config|-config)\.cmake"),
@@ -95,9 +96,11 @@ class FileIndex:
     def section_of(self, package: str) -> str | None:
         """Give the section of a package, ``None`` if none of the files here is in it."""
         for end in b",", b"\t":
-            at = self._text.find(b"/" + package.encode() + end)
-            if at != -1:
-                return re.split(rb"[/,\t]", self._text[max(0, at - 50) : at])[-1].decode()
+            at = -1
+            while (at := self._text.find(b"/" + package.encode() + end, at + 1)) != -1:
+                begin = self._text.rfind(b"\n", 0, at) + 1
+                if self._text.count(b"\t", begin, at) == 2:  # it stands among the packages, and not in a directory
+                    return re.split(rb"[/,\t]", self._text[begin:at])[-1].decode("utf-8", "replace")
         return None
 
     def _rows(self, kind: str, name: str) -> Iterator[tuple[str, list[str]]]:
@@ -106,9 +109,9 @@ class FileIndex:
         while (at := text.find(sought, start)) != -1:
             begin = text.rfind(b"\n", 0, at) + 1
             start = text.find(b"\n", at)
-            row_kind, place, providers, _ = text[begin : at + 1].decode("utf-8", "replace").split("\t")
-            if row_kind == kind:
-                yield place, providers.split(",")
+            fields = text[begin : at + 1].decode("utf-8", "replace").split("\t")
+            if len(fields) == 4 and fields[0] == kind:
+                yield fields[1], fields[2].split(",")
 
     def _folded(self, kind: str, directory: str) -> Iterator[Provider]:
         while directory:
@@ -116,7 +119,7 @@ class FileIndex:
             start = 0
             while (at := self._text.find(sought, start)) != -1:
                 start = self._text.find(b"\n", at + 1)
-                providers, names = self._text[at + len(sought) : start].decode("utf-8", "replace").split("\t")
+                providers, _, names = self._text[at + len(sought) : start].decode("utf-8", "replace").partition("\t")
                 if names.strip() == _ALL:
                     for provider in providers.split(","):
                         section, _, package = provider.rpartition("/")

@@ -17,7 +17,9 @@ __all__ = ["Missing", "find_missing"]
 class Missing(NamedTuple):
     """Something that a build did not find."""
 
-    kind: str  #: ``header``, ``library``, ``pkgconfig``, ``cmake``, ``program``, ``package``, or ``name`` for any of them
+    #: ``header``, ``library``, ``pkgconfig``, ``cmake``, ``dependency`` (of meson), ``program``, ``file`` (perhaps a
+    #: program), ``package``, ``newer`` (it is there, and too old), or ``name`` for any of them
+    kind: str
     name: str  #: as it was named: ``openssl/ssl.h``, ``crypto``, ``libxml-2.0``, ``ZLIB``, ``swig``, ``Berkeley DB``
 
     def __str__(self) -> str:
@@ -25,7 +27,7 @@ class Missing(NamedTuple):
 
 
 #: Sources that a build only compiles to see whether it can.
-_PROBE = re.compile(r"_configtest|conftest|CMakeScratch|CMakeTmp|check_\w+\.c|/(?:tmp[\w.-]*/)+[^/:]*\.c|testfile|sanitycheck")
+_PROBE = re.compile(r"_configtest|conftest|CMakeScratch|CMakeTmp|check_\w+\.c|/tmp[\w.-]*/(?:[^/:]+/)?[^/:]*\.c\b|testfile|sanitycheck")
 
 _WORD = r"[A-Za-z0-9][\w.+-]*"
 _QUOTED = rf"['\"`‘]?(?P<name>{_WORD})['\"`’]?"
@@ -55,13 +57,13 @@ _CERTAIN = tuple(
         ("pkgconfig", r"Package requirements \((?P<name>[\w.+-]+)"),
         ("pkgconfig", r"PackageNotFoundError: %(?: not found)?"),
         ("pkgconfig", r"The system library [`']%[`'] required by crate"),
-        ("pkgconfig", r"^ +- (?P<name>[\w.+-]+)(?: *[<>=]+ *[\w.]+)?$(?<=\S)(?=\s+(?:- .*\s+)*Call Stack)"),
+        ("pkgconfig", r"required packages were not found:\s+- (?P<name>[\w.+-]+)"),
         # meson
         ("dependency", r"Dependency lookup for (?P<name>\S+) with method '[\w-]+' failed"),
         ("dependency", r"ERROR: (?:\w+ )?[Dd]ependency ['\"](?P<name>[^'\"]+)['\"] (?:is required but )?not found"),
         ("dependency", r"ERROR: Dependency (?P<name>[^\s'\"]+) (?:is required but )?not found"),
         ("dependency", r"ERROR: Could not get pkg-config variable .* for (?P<name>\S+)"),
-        ("program", r"ERROR: Program\(?s?\)? \[?['\"](?P<name>[\w.+-]+)['\"](?:, [^\]]*)?\]? not found"),
+        ("program", r"ERROR: Program\(?s?\)? \[?['\"](?P<name>[\w.+-]+)['\"](?:, [^\]\n]*)?\]? not found"),
         ("program", r"ERROR: Unknown compiler\(s\): \[\[?['\"](?P<name>[\w.+-]+)"),
         # CMake
         ("cmake", r"CMake Error(?:(?!\n\n\n).|\n){0,400}?Could NOT find %"),
@@ -72,8 +74,9 @@ _CERTAIN = tuple(
         ("program", r"No CMAKE_(?:C|CXX)_COMPILER could be (?P<cc>found)"),
         ("program", r"(?P<gfortran>No CMAKE_Fortran_COMPILER) could be found"),
         # programs that cannot be started
-        ("program", r"No such file or directory: b?'(?:/usr(?:/local)?/s?bin/)?(?P<name>[A-Za-z][\w+-]*(?:\.\d+)?)'"),
-        ("program", r"\[Errno 2\] No such file or directory: b?['\"](?P<name>[A-Za-z][\w+-]*)['\"]"),
+        ("program", r"No such file or directory: b?['\"]/usr(?:/local)?/s?bin/(?P<name>[\w+-]+(?:\.\d+)?)['\"]"),
+        ("started", r"No such file or directory: b?['\"](?P<name>[A-Za-z][\w+-]*(?:\.\d+)?)['\"]"),
+        ("program", r"(?P<cc>no acceptable C compiler found|C(?:\+\+)? compiler cannot create executables)"),
         ("program", r"error: command '(?:\S*/)?(?P<name>[\w.+-]+)' failed: No such file or directory"),
         ("program", r"unable to execute '?(?P<name>[\w.+-]+)'?: No such file or directory"),
         ("program", r"^\S*sh: (?:line )?(?:\d+: )?(?P<name>[\w.+-]+): (?:command )?not found"),
@@ -125,9 +128,9 @@ _LACKS = (
     r"(?:not |NOT )?(?:be )?(?:found|installed|available|present|located|detected)|not (?:be )?(?:found|installed|available|present|located|detected)"
     r"|NOT FOUND|(?:is|are) (?:missing|required|needed|unavailable)|missing|must be (?:pre)?installed|needs? to be installed|required)"
 )
-_WHAT = r"(?:C |C\+\+ |native |system |shared |static |client |local |dev |development |runtime |core )*(?:headers?|header files?|include files?|librar(?:y|ies)|libs?|libs?/headers|headers/libs?|development (?:headers|files|packages?|libraries|version)|dev(?:el)? packages?|packages?|installation|toolkit|SDK|sources?|files?)"
+_WHAT = r"(?:(?:C|C\+\+|native|system|shared|static|client|local|dev|development|runtime|core) ){0,3}(?:headers?|header files?|include files?|librar(?:y|ies)|libs?|libs?/headers|headers/libs?|development (?:headers|files|packages?|libraries|version)|dev(?:el)? packages?|packages?|installation|toolkit|SDK|sources?|files?)"
 _HEADER = r"[\"'<`‘]?(?P<name>[\w./+-]+\.(?:h|hpp|hh|hxx))[\"'>`’]?"
-_PHRASE = r"[\"'<`‘]?(?P<name>[A-Za-z][\w.+/-]*(?: (?!is\b|are\b|was\b|were\b|not\b|NOT\b|could\b|and\b|or\b|to\b|in\b|for\b|has\b|headers?\b|librar|development\b|installation\b)[\w.+/-]+){0,3}?)[\"'>`’]?"
+_PHRASE = r"[\"'<`‘]?(?P<name>(?!(?:and|or|the|a|an)\b)[A-Za-z][\w.+/-]*(?: (?!is\b|are\b|was\b|were\b|not\b|NOT\b|could\b|and\b|or\b|to\b|in\b|for\b|has\b|headers?\b|librar|development\b|installation\b)[\w.+/-]+){0,3}?)[\"'>`’]?"
 _WORDED = tuple(
     (kind, re.compile(pattern))
     for kind, pattern in (
@@ -148,11 +151,11 @@ _WORDED = tuple(
         ("package", r"apt(?:-get|itude)? (?:-\S+ )*install (?:-\S+ )*(?P<names>[a-z0-9][\w.+ -]+)"),
         ("package", r"\b(?P<name>(?:lib|python3?-)?[a-z0-9][a-z0-9.+-]{2,}-dev)\b(?=.*(?:Debian|Ubuntu|apt|deb\b|package|install))"),
         ("package", r"(?:Debian|Ubuntu|apt|deb|[Ii]nstall|package).*?\b(?P<name>(?:lib|python3?-)?[a-z0-9][a-z0-9.+-]{2,}-dev)\b"),
-        ("names", rf"(?:make sure|ensure|[Cc]heck)(?: that)?(?: you have)?(?: the| a)? (?P<names>[\w.+/-]+(?:(?:, | and |, and )[\w.+/-]+)*)(?: {_WHAT})*(?: (?:and|or) {_WHAT})?(?: is| are| has been| have been)?(?: properly| correctly)? (?:installed|available)"),
+        ("names", rf"(?:make sure|ensure|[Cc]heck)(?: that)?(?: you have)?(?: the| a)? (?P<names>[\w.+/-]+(?:(?:, | and |, and )[\w.+/-]+)*)(?: {_WHAT}){{0,3}}(?: (?:and|or) {_WHAT})?(?: is| are| has been| have been)?(?: properly| correctly)? (?:installed|available)"),
         ("names", r"(?:[Pp]lease|need to|must|have to|should|[Tt]ry to|may need to|required to) (?:first )?(?:install|get) (?:the |a |an )?(?:appropriate |required |latest |relevant )?(?P<names>[\w.+/-]+(?:(?:, | and |, and )(?:the )?[\w.+/-]+)*)"),
         ("name", rf"(?:headers?(?: files?)?|librar(?:y|ies)(?: files?)?|development files)(?: or \w+ files)? (?:could not be|was not|were not|not|cannot be) found for {_PHRASE}(?:[,.;]|$)"),
-        ("name", rf"{_NEED} (?:find|locate|load|detect|determine|get|link|build without)(?: or build)? (?:a |an |the |any |your |valid |suitable |usable |required |working |local |version of |location of |path to |dependency |package |library |installation of |C library )*{_PHRASE}(?: \(?(?:version|>=|v)? ?[\d.]*\)?)?(?: {_WHAT})*(?:[,.;:!(]|$| (?:in|on|at|with|from|is|for|using)\b)"),
-        ("name", rf"{_PHRASE}(?: {_WHAT})* {_LACKS}"),
+        ("name", rf"{_NEED} (?:find|locate|load|detect|determine|get|link|build without)(?: or build)? (?:a |an |the |any |your |valid |suitable |usable |required |working |local |version of |location of |path to |dependency |package |library |installation of |C library )*{_PHRASE}(?: \(?(?:version|>=|v)? ?[\d.]*\)?)?(?: {_WHAT}){{0,3}}(?:[,.;:!(]|$| (?:in|on|at|with|from|is|for|using)\b)"),
+        ("name", rf"{_PHRASE}(?: {_WHAT}){{0,3}} {_LACKS}"),
         ("name", rf"[Rr]equires? (?:the |a )?{_PHRASE} (?:{_WHAT})"),
         ("name", rf"{_PHRASE} (?:{_WHAT}) (?:{_LACKS})"),
         ("name", rf"[Dd]o you have (?:the )?{_PHRASE} (?:{_WHAT})"),
@@ -183,11 +186,16 @@ _TRIED = re.compile(r"pkg-config (?:--\S+ )+['\"]?(?P<name>[A-Za-z][\w.+-]+)['\"
 _CONFIGURING = re.compile(r"configure: error|meson\.build:\d+:\d+: ERROR|Configuring incomplete|CMake Error")
 
 #: Lines at the end in which sentences are read: what people write for people is not far from it.
-_READ = 3000
-_LONG = 1000  # characters; a sentence is shorter
+_READ = 300
+#: What is looked at of an output, and of a line of it: characters. Nothing that is said in words is longer.
+_FIRST, _LAST, _LINE = 200_000, 1_000_000, 400
+#: Python could not start a program, and has not only failed to open a file.
+_STARTING = re.compile(r"_execute_child|child_exception_type|posix_spawn|execvp|_config_error|Could not run|via \S+:")
+_CALLED_SO = re.compile(r"[-_]config$|gcc|g\+\+|^(?:cc|c\+\+)$")
+_BEFORE = 1500  # characters between that and the error
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_INDENT = re.compile(r"^[ \t]*(?:[\w-]+\| )?[ \t]*", re.MULTILINE)
+_INDENT = re.compile(r"^[ \t]*(?:[\w-]{1,40}\| )?[ \t]*", re.MULTILINE)
 #: Lines that name things which are there, or which pip itself says.
 _NOISE = re.compile(
     r"^(?:note: |hint: |copying |creating |adding |writing |reading |running |Collecting |Downloading |Requirement already"
@@ -204,8 +212,7 @@ def find_missing(output: str) -> Iterator[list[Missing]]:
 
     :param output: all that the build said, in English; pip's own words around it do no harm.
     """
-    # What was captured is often shown as Python shows bytes.
-    text = _INDENT.sub("", _ANSI.sub("", output).replace("\r\n", "\n").replace("\\n", "\n"))
+    text = _tidy(output)
     wrong = {found["name"].strip("'\"") for pattern in _TOO_OLD for found in pattern.finditer(text)}
     sure: list[tuple[int, Missing]] = []
     probed: list[tuple[int, Missing]] = []
@@ -215,9 +222,13 @@ def find_missing(output: str) -> Iterator[list[Missing]]:
             name = found["name"] if group == "name" else group
             if name in wrong:
                 continue
-            aside = name in _ASIDES or ("source" in found.groupdict() and _PROBE.search(found["source"]))
+            each = Missing(kind, name)
+            if kind == "started":
+                is_program = _STARTING.search(text, max(0, found.start() - _BEFORE), found.start())
+                each = Missing("program" if is_program or _CALLED_SO.search(name) else "file", name)
+            aside = name in _ASIDES or each.kind == "file" or ("source" in found.groupdict() and _PROBE.search(found["source"]))
             where = probed if aside else sure
-            where.append((found.start(), Missing(kind, name)))
+            where.append((found.start(), each))
     lacking = _PKG_CONFIG.search(text)
     if lacking is not None and not _HAS_PKG_CONFIG.search(text):
         sure.append((lacking.start(), Missing("program", "pkg-config")))
@@ -243,6 +254,15 @@ def find_missing(output: str) -> Iterator[list[Missing]]:
     yield _in_order(hinted)
 
 
+def _tidy(output: str) -> str:
+    """Give what counts of an output, without colours and indentation; what patterns have to go through is limited."""
+    if len(output) > _FIRST + _LAST:
+        output = f"{output[:_FIRST]}\n{output[-_LAST:]}"
+    # What was captured is often shown as Python shows bytes.
+    text = _ANSI.sub("", output).replace("\r\n", "\n").replace("\\n", "\n")
+    return _INDENT.sub("", "\n".join(line[:_LINE] for line in text.split("\n")))
+
+
 def _in_order(found: list[tuple[int, Missing]]) -> list[Missing]:
     return list(dict.fromkeys(each for _, each in sorted(found)))
 
@@ -250,8 +270,6 @@ def _in_order(found: list[tuple[int, Missing]]) -> list[Missing]:
 def _read_words(lines: list[str]) -> Iterator[Missing]:
     """Read sentences, the last first."""
     for line in reversed(lines):
-        if len(line) > _LONG:
-            continue
         for kind, pattern in _WORDED:
             for found in pattern.finditer(line):
                 if kind == "package":

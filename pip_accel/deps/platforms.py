@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pip_accel import _fs
-from pip_accel._process import Completed, run
+from pip_accel._process import Completed, read_lines, run
 from pip_accel.deps.definitions import Definition
 from pip_accel.deps.file_index import FileIndex, reduce_contents, write_rows
-from pip_accel.exceptions import DependencyInstallationFailed, SystemDependencyError
+from pip_accel.exceptions import ConfigFileError, DependencyInstallationFailed, SystemDependencyError
 from pip_accel.utils import is_root
 
 __all__ = ["PLATFORMS", "Platform", "Prospect", "open_platform"]
@@ -154,6 +154,8 @@ class Platform:
 class Apt(Platform):
     """Debian and its derivatives."""
 
+    _text = b""  #: the file index, as far as it was read
+
     @property
     def _table(self) -> str:
         """Path of the table that ships with pip-accel and is nearest to this release."""
@@ -174,23 +176,26 @@ class Apt(Platform):
 
     @property
     def has_index(self) -> bool:
-        return self._is_young(self._kept)
+        return bool(self._text) or self._is_young(self._kept)
 
     def load_index(self) -> FileIndex:
-        texts = []
         if not self.has_index:
             self._reduce(self._find_contents())
-        if self.has_index:
+        if not self._text and self.has_index:
             with open(self._kept, "rb") as stream:
-                texts.append(stream.read())
+                self._text = stream.read()
+        return FileIndex(b"\n".join((self._text, self._read_table())))
+
+    def _read_table(self) -> bytes:
         try:
             import lzma
 
             with lzma.open(self._table) as table:
-                texts.append(table.read())
-        except (ImportError, OSError):  # a Python without it
-            pass
-        return FileIndex(b"\n".join(texts))
+                return table.read()
+        except (ImportError, OSError, EOFError):  # a Python without it
+            return b"\n"
+        except lzma.LZMAError:
+            return b"\n"
 
     def fetch_index(self) -> None:
         import tempfile
@@ -239,25 +244,26 @@ class Apt(Platform):
         rows = reduce_contents(line for path in paths for line in self._read_lines(path))
         if not rows:
             return False
+        self._text = write_rows(rows)
         try:
-            _fs.write_file(self._kept, write_rows(rows))
-        except OSError as error:
-            raise DependencyInstallationFailed(
-                "The file index of the distribution cannot be kept: {error}", error=error
-            ) from error
+            _fs.write_file(self._kept, self._text)
+        except OSError:  # it is good for this run all the same
+            pass
         return True
 
     def _read_lines(self, path: str) -> Iterator[str]:
         """Give the lines of a file of apt's, however it is compressed; all of them at once would be a lot."""
-        answer = self._run(["/usr/lib/apt/apt-helper", "cat-file", path])
-        for line in re.finditer(".+", answer.output if answer.status == 0 else ""):
-            yield line[0]
+        try:
+            yield from read_lines(["/usr/lib/apt/apt-helper", "cat-file", path], env=self._environ)
+        except OSError:
+            pass
 
     def _is_young(self, path: str) -> bool:
         try:
-            return time.time() - os.stat(path).st_mtime < _INDEX_LASTS
+            found = os.stat(path)
         except OSError:
             return False
+        return found.st_uid == os.geteuid() and time.time() - found.st_mtime < _INDEX_LASTS
 
     def find_sections(self, packages: Sequence[str]) -> dict[str, str]:
         sections = {}
@@ -292,7 +298,13 @@ class Apt(Platform):
         if not glob.glob("/var/lib/apt/lists/*_Packages*"):
             return None
         stamps = ["/var/lib/apt/lists", "/var/lib/apt/lists/partial", "/var/lib/apt/periodic/update-success-stamp"]
-        return time.time() - max(os.stat(path).st_mtime for path in stamps if os.path.exists(path))
+        times = []
+        for path in stamps:
+            try:
+                times.append(os.stat(path).st_mtime)
+            except OSError:
+                pass
+        return time.time() - max(times, default=0.0)
 
     def install(self, packages: Sequence[str]) -> None:
         age = self._lists_age()
@@ -397,6 +409,10 @@ def open_platform(
             chosen = chosen.extended(definition) if chosen is not None else definition
     if chosen is None:
         return None
+    for name in ("list", "install"):
+        if not chosen.command(name):
+            text = "The definition file {path} cannot be used: [commands] needs {name}"
+            raise ConfigFileError(text, path=chosen.path, name=name)
     return PLATFORMS.get(chosen.commands.get("tool", ""), Platform)(chosen, directory, environ)
 
 
@@ -404,7 +420,7 @@ def _applies(definition: Definition, environ: Mapping[str, str]) -> bool:
     command = definition.command("supported")
     try:
         return bool(command) and run(command, env=environ).status == 0
-    except OSError:
+    except (OSError, ValueError):  # it is not there, or cannot be a program
         return False
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import pip_accel.deps
+from pip_accel._accelerator import Rounds
+from pip_accel._environment import find_target
 from pip_accel.config import Config
 from pip_accel.deps import Failure, SystemPackageManager, failures_of, platforms
 from pip_accel.deps.catalogue import Catalogue
@@ -160,6 +162,8 @@ python-mcrypt = libmcrypt-dev
         ("[commands]\nlist = echo 'a\n", "No closing quotation"),
         ("[things]\nzlib.h = zlib1g-dev\n", "zlib.h has no kind: write header zlib.h, for example"),
         ("a = b\n", "no section headers"),
+        ("[things]\nheader ffi.h = | -o=x\n", "'' is no name of a package"),
+        ("[dependencies]\na = --purge\n", "'--purge' is no name of a package"),
         ("[names]\na = b\na = c\n", "already exists"),
     ],
 )
@@ -384,6 +388,77 @@ def test_packages_of_other_architectures_and_those_that_are_only_configured_do_n
     listing = "ii liba-dev:amd64,libx (= 1), libz\nii libb-dev:i386,\nrc libc-dev:amd64,\nhi libd-dev:all,\n"
     assert set(platforms._read_list(listing, ("all", "amd64"))) == {"liba-dev", "libx", "libz", "libd-dev"}
     assert "libb-dev" in set(platforms._read_list(listing))
+
+
+def test_a_file_that_somebody_else_may_have_written_is_not_used(stand, tmp_path):
+    path = tmp_path / "own" / "own.ini"
+    path.chmod(0o666)
+    with pytest.raises(ConfigFileError, match=r"own.ini is not used: .*others may write to it"):
+        SystemPackageManager(stand.config)
+    path.chmod(0o600)
+    path.parent.chmod(0o777)
+    with pytest.raises(ConfigFileError, match="others may write"):
+        SystemPackageManager(stand.config)
+    path.parent.chmod(0o700)
+    assert SystemPackageManager(stand.config).platform is not None
+
+
+@pytest.mark.parametrize("missing", ["list", "install"])
+def test_a_platform_needs_its_commands(stand, tmp_path, missing):
+    text = "\n".join(line for line in stand.definition().splitlines() if not line.startswith(missing))
+    write(tmp_path / "own", text)
+    with pytest.raises(ConfigFileError, match=rf"\[commands\] needs {missing}"):
+        SystemPackageManager(stand.config)
+
+
+def test_names_from_outside_cannot_draw_on_the_terminal():
+    error = BuildFailed("no", output="x", distribution="evil\x1b[2J 1.0")
+    assert "\x1b" not in failures_of(error)[0].label
+
+
+def test_whatever_goes_wrong_here_leaves_the_failure_of_the_build(stand, monkeypatch):
+    said = []
+    target = find_target(None)
+    rounds = Rounds(stand.config, target=target, say=said.append)
+    error = BuildFailed("no", output="x.c:1:10: fatal error: a.h: No such file or directory", distribution="alpha 1.0")
+
+    def attempt():
+        raise error
+
+    monkeypatch.setattr(platforms.Platform, "load_index", lambda self: 1 / 0)
+    assert not rounds.is_curable(error)
+    with pytest.raises(BuildFailed) as caught:
+        rounds.carry_out(attempt)
+    assert caught.value is error
+    assert said == ["System packages could not be looked for (ZeroDivisionError: division by zero)"]
+
+
+def test_a_broken_definition_file_is_told_beside_the_failure_of_the_build(stand, tmp_path):
+    write(tmp_path / "own", "nonsense")
+    error = BuildFailed("no", output="what the build said", distribution="alpha 1.0")
+
+    def attempt():
+        raise error
+
+    rounds = Rounds(stand.config, target=find_target(None))
+    assert not rounds.is_curable(error)
+    with pytest.raises(SystemDependencyError, match="cannot be used") as caught:
+        rounds.carry_out(attempt)
+    assert caught.value.context["failure"] is error
+
+
+def test_a_build_may_fail_five_times_and_no_more(stand):
+    stand.config.auto_install = True
+    write(stand.place / "own", stand.definition("".join(f"header {each}.h = lib{each}\n" for each in "cdefgh")))
+    headers = iter("abcdefgh")
+
+    def attempt():
+        output = f"x.c:1:10: fatal error: {next(headers)}.h: No such file or directory"
+        raise BuildFailed("no", output=output, distribution="alpha 1.0")
+
+    with pytest.raises(BuildFailed):
+        Rounds(stand.config, target=find_target(None)).carry_out(attempt)
+    assert len(stand.calls) == 5
 
 
 def test_a_platform_that_no_file_is_about_is_passed_over(stand, tmp_path):

@@ -98,6 +98,12 @@ SILENT = [
     "error in PyBluez setup command: use_2to3 is invalid.",
     "TypeError: Popen.__init__() got an unexpected keyword argument 'dry_run'",
     "FileNotFoundError: [Errno 2] No such file or directory: 'requirements.txt'",
+    "FileNotFoundError: [Errno 2] No such file or directory: 'VERSION'",
+    "FileNotFoundError: [Errno 2] No such file or directory: 'tests'",
+    "a.c:1:10: fatal error: longintrepr.h: No such file or directory",
+    "a.c:1:10: fatal error: numpy/arrayobject.h: No such file or directory",
+    "a.c:1:10: fatal error: utils.h: No such file or directory",
+    "RuntimeError: Please install torch before building this package.",
     "ModuleNotFoundError: No module named 'numpy'",
     "ImportError: Please install numpy first",
     "Minimum supported PROJ version is 9.4.0, installed version is 9.1.1.",
@@ -121,9 +127,35 @@ def test_what_is_said_to_be_missing_is_found(said, thing):
     assert next(iter(next(each for each in find_missing(output) if each))) == Missing(kind, name)
 
 
+#: What a hostile build may print, or an unlucky one.
+NASTY = {
+    "words that may be taken in many ways": " ".join(["header file"] * 300),
+    "headers of libraries": "the " + "C library " * 200,
+    "names": "could not find " + "a " * 2000,
+    "paths": "/tmp" * 20000 + ":1:1: error: x.h: No such file or directory",
+    "probes": "check_a" * 20000 + ":1:1: error: x.h: No such file or directory",
+    "programs": "ERROR: Program 'a', " * 10000,
+    "modules": "pkg-config --a " * 10000,
+    "blank lines": "required packages were not found:" + "\n" * 50000,
+    "errors of CMake": "CMake Error\n" * 20000,
+    "items": "\n - a.b" * 25000,
+    "backslashes": "\\n" * 100000,
+    "quotes": "failed to execute `" * 10000,
+    "one long line": "a" * 3_000_000,
+    "no such files": "No such file or directory: 'a'\n" * 20000,
+}
+
+
+@pytest.mark.parametrize("output", NASTY.values(), ids=NASTY)
+def test_nothing_that_a_build_prints_takes_long(output):
+    started = time.process_time()
+    list(find_missing(output))
+    assert time.process_time() - started < 30  # a pattern that goes back and forth takes days
+
+
 @pytest.mark.parametrize("said", SILENT)
 def test_other_failures_lead_to_no_package(said, catalogue):
-    assert catalogue.find_for_output(find_missing(said), frozenset())[0] == {}
+    assert catalogue.find_for_output(find_missing(said), frozenset()) == ({}, [])
 
 
 def test_what_is_missing_for_sure_comes_alone_and_guesses_come_after_it():
@@ -134,7 +166,7 @@ def test_what_is_missing_for_sure_comes_alone_and_guesses_come_after_it():
 def test_programs_that_builds_do_without_are_guesses():
     said = "No such file or directory: 'git'\na.c:1:10: fatal error: a.h: No such file or directory"
     lists = list(find_missing(said))
-    assert lists[:2] == [[Missing("header", "a.h")], [Missing("program", "git")]]
+    assert lists[:2] == [[Missing("header", "a.h")], [Missing("file", "git")]]
 
 
 def test_the_advice_to_install_pkg_config_is_stale_where_pkg_config_has_spoken():
