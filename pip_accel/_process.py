@@ -142,11 +142,13 @@ def _communicate(process: subprocess.Popen[str], text: str | None) -> tuple[str,
 
 def _await(process: subprocess.Popen[str]) -> None:
     """Wait for a program to end, however often we are interrupted; what it says is read and forgotten."""
+    seconds = 0.0
     while process.poll() is None:
         try:
+            time.sleep(seconds)
             _communicate(process, None)
         except BaseException:  # whoever insists waits all the same
-            time.sleep(_WAKE / 10)
+            seconds = _WAKE / 10
 
 
 def read_lines(command: Sequence[str], *, env: Mapping[str, str]) -> Iterator[str]:

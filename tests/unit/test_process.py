@@ -12,7 +12,7 @@ import time
 import pytest
 
 from pip_accel import _process
-from pip_accel._process import Completed, Ended, in_parallel, pass_through, run
+from pip_accel._process import Completed, Ended, in_parallel, pass_through, read_lines, run
 
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 #: Starts a program that starts another one; both would stay for a minute. The first line names their processes.
@@ -103,6 +103,30 @@ def test_an_interruption_ends_the_whole_group(tmp_path, child):
     outer.send_signal(signal.SIGINT)
     assert "KeyboardInterrupt" in outer.communicate(timeout=20)[1]
     wait_for(lambda: not any(map(is_alive, processes)))
+
+
+def test_a_program_that_is_spared_comes_to_its_end_however_often_we_are_interrupted(tmp_path):
+    begun, done = tmp_path / "begun", tmp_path / "done"
+    inner = f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(1.5); print(3 * 'x' * 10**5)"
+    inner += f"; pathlib.Path({str(done)!r}).touch()"
+    code = f"from pip_accel._process import run; run({[*PYTHON, inner]!r}, spare=True)"
+    outer = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    wait_for(begun.exists)
+    for _ in range(3):
+        outer.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    assert "KeyboardInterrupt" in outer.communicate(timeout=20)[1]
+    assert done.exists()
+
+
+def test_lines_of_a_program_are_read_one_after_the_other(tmp_path):
+    code = "import itertools\nfor number in itertools.count(): print(number, flush=True)"
+    lines = read_lines([*PYTHON, code], env={})
+    assert [next(lines), next(lines)] == ["0", "1"]
+    lines.close()  # the program is ended
+    assert list(read_lines([*PYTHON, "print('a\\nb')"], env={})) == ["a", "b"]
+    with pytest.raises(FileNotFoundError):
+        list(read_lines(["/nonexistent/program"], env={}))
 
 
 def test_results_come_in_the_order_of_the_items():
