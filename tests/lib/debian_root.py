@@ -167,6 +167,7 @@ def opened_root(directory: str) -> Iterator[DebianRoot]:
         subprocess.run(["cp", "-a", f"{base}/.", merged], check=True)
     subprocess.run(["mount", "-t", "proc", "proc", f"{merged}/proc"], check=True)
     try:
+        _update_pip_accel(merged)
         yield DebianRoot(merged)
     finally:
         for path in (f"{merged}/proc", *([merged] if mounted else [])):
@@ -189,8 +190,8 @@ def _base() -> str:
         if not os.path.isdir(base):
             shutil.rmtree(f"{base}.new", ignore_errors=True)
             _bootstrap(f"{base}.new", cache)
+            _install_pip_accel(f"{base}.new")
             os.rename(f"{base}.new", base)
-        _install_pip_accel(base)
     return base
 
 
@@ -237,17 +238,19 @@ def _debootstrap(cache: str) -> Iterator[tuple[list[str], dict[str, str], str]]:
 
 
 def _install_pip_accel(base: str) -> None:
-    """Install what pip-accel runs on, once, and the checkout as it is now: by links to nothing outside."""
-    python = f"{base}{VENV}/lib/python3.11/site-packages"
-    if not os.path.isdir(f"{base}{VENV}"):
-        with tempfile.TemporaryDirectory() as place:
-            wheels = os.path.join(place, "wheels")
-            words = ["wheel", "--quiet", "--wheel-dir", wheels, CHECKOUT]
-            subprocess.run([sys.executable, "-m", "pip", *words], env=MACHINE_ENVIRON, check=True, **QUIET)
-            shutil.copytree(wheels, f"{base}/opt/wheels")
-        install = ["install", "--no-index", "--find-links=/opt/wheels", "--upgrade", "pip", "pip-accel"]
-        for words in ["python3", "-m", "venv", VENV], [f"{VENV}/bin/python", "-m", "pip", *install]:
-            subprocess.run(["chroot", base, *words], env=_environ({}), check=True, stdout=subprocess.DEVNULL)
-    shutil.rmtree(f"{python}/pip_accel")
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(os.path.join(CHECKOUT, "pip_accel"), f"{python}/pip_accel", ignore=ignored)
+    """Install pip-accel and what it runs on into a virtual environment."""
+    with tempfile.TemporaryDirectory() as place:
+        wheels = os.path.join(place, "wheels")
+        words = ["wheel", "--quiet", "--wheel-dir", wheels, CHECKOUT]
+        subprocess.run([sys.executable, "-m", "pip", *words], env=MACHINE_ENVIRON, check=True, **QUIET)
+        shutil.copytree(wheels, f"{base}/opt/wheels")
+    install = ["install", "--no-index", "--find-links=/opt/wheels", "--upgrade", "pip", "pip-accel"]
+    for words in ["python3", "-m", "venv", VENV], [f"{VENV}/bin/python", "-m", "pip", *install]:
+        subprocess.run(["chroot", base, *words], env=_environ({}), check=True, stdout=subprocess.DEVNULL)
+
+
+def _update_pip_accel(root: str) -> None:
+    """Put the checkout as it is now in place of the pip-accel that was installed."""
+    [installed] = glob.glob(f"{root}{VENV}/lib/python3*/site-packages/pip_accel")
+    shutil.rmtree(installed)
+    shutil.copytree(os.path.join(CHECKOUT, "pip_accel"), installed, ignore=shutil.ignore_patterns("__pycache__"))
