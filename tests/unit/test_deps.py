@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import sys
@@ -11,6 +12,8 @@ import pytest
 
 import pip_accel.deps
 from pip_accel._accelerator import Rounds
+from pip_accel._commands import Invocation
+from pip_accel._deps_command import deps
 from pip_accel._environment import find_target
 from pip_accel.config import Config
 from pip_accel.deps import Failure, SystemPackageManager, failures_of, platforms
@@ -542,3 +545,68 @@ SAID_BY_APT = [
 def test_the_reason_of_a_failure_of_apt_is_told_in_one_phrase(tmp_path, said, reason):
     apt = platforms.Apt(read_definition(DEBIAN), str(tmp_path), {})
     assert apt._explain(platforms.Completed(100, said, "")).startswith(reason)
+
+
+# pip-accel deps
+
+@pytest.fixture
+def ask_deps(stand, monkeypatch, capsys, tmp_path):
+    """Calls ``pip-accel deps``; gives the status and both streams."""
+
+    def call(*words, said=""):
+        log = tmp_path / "build.log"
+        log.write_text(said)
+        words = [str(log) if word == "LOG" else word for word in words]
+        status = deps(Invocation([], words, {}, stand.config))
+        return (status, *capsys.readouterr())
+
+    return call
+
+
+def test_deps_reads_what_a_build_said_elsewhere_whatever_is_installed_here(ask_deps, stand):
+    said = "x.c:1:10: fatal error: a.h: No such file or directory"
+    (stand.place / "installed").write_text("liba-dev\n")
+    assert ask_deps("--from-log", "LOG", said=said) == (0, f"{stand.program} install liba-dev\n", "")
+    assert ask_deps(f"--from-log={stand.place / 'build.log'}", said=said)[0] == 0
+    status, output, _ = ask_deps("--dockerfile", "--from-log", "LOG", said=said)
+    assert (status, output) == (0, f"RUN {stand.program} install liba-dev\n")
+    _, output, _ = ask_deps("--json", "--project", "ruled", "--from-log", "LOG", said=said)
+    value = json.loads(output)
+    assert value["packages"] == value["missing"] == ["base", "liba-dev", "libr-dev"]
+    assert value["distributions"][0]["rules"] == ["base", "libr-dev"]
+    assert value["distributions"][0]["output"] == [{"kind": "header", "name": "a.h", "packages": ["liba-dev"]}]
+
+
+def test_deps_says_with_its_status_that_nothing_is_known(ask_deps):
+    said = "x.c:1:10: fatal error: none.h: No such file or directory"
+    status, output, errors = ask_deps("--from-log", "LOG", said=said)
+    assert (status, output) == (1, "")
+    assert "No package is known that has none.h" in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ([], "Please say what for: pip-accel deps -r requirements.txt"),
+        (["--json"], "Please say what for"),
+        (["--from-log", "/no/such.log"], "/no/such.log cannot be read: No such file or directory"),
+        (["--from-log"], "--from-log needs a file, or - for standard input"),
+        (["--from-log", "LOG", "six"], "does not go together with six"),
+        (["--project", "x", "six"], "does nothing without that"),
+    ],
+)
+def test_deps_says_what_is_wrong_with_its_words(ask_deps, words, reason):
+    status, output, errors = ask_deps(*words)
+    assert (status, output) == (1, "")
+    assert errors.startswith("ERROR: ") and reason in errors
+
+
+def test_deps_says_how_it_is_used(ask_deps):
+    status, output, _ = ask_deps("six", "--help")
+    assert status == 0 and output.startswith("Usage: pip-accel deps")
+
+
+def test_deps_says_so_where_no_file_is_about_the_system(ask_deps, stand, tmp_path):
+    write(tmp_path / "own", stand.definition(supported="false"))
+    status, _, errors = ask_deps("--from-log", "LOG")
+    assert status == 1 and "knows nothing about the packages of this system" in errors
