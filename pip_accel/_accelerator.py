@@ -176,6 +176,7 @@ class Rounds:
 
         :param on_failure: is called when builds have failed, before anything is said of that.
         :raises SystemDependencyError: packages are missing, and not installed; the context has the ``failure``.
+        :raises BinaryDistributionError: builds failed; the context may have a sentence of ``advice``.
         """
         while True:
             try:
@@ -184,6 +185,7 @@ class Rounds:
                 on_failure()
                 try:
                     if not self.mend(error):
+                        error.context["advice"] = self._advise(error)
                         raise
                 except SystemDependencyError as reason:
                     reason.context["failure"] = error
@@ -191,6 +193,13 @@ class Rounds:
             else:
                 built, online = (*self._built, *outcome.built), outcome.online or self._online
                 return outcome._replace(built=built, online=online)
+
+    def _advise(self, error: BinaryDistributionError) -> str:
+        """Say what is known about what builds lacked; nothing where that goes wrong."""
+        try:
+            return self.manager.explain(error)
+        except Exception:
+            return ""
 
     def mend(self, error: BinaryDistributionError) -> bool:
         """Install what builds lacked; give whether anything was installed, so that it is worth another try.

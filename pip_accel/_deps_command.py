@@ -7,19 +7,19 @@ none of them.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pip_accel._commands import Invocation, Refused, opened, reporting
 from pip_accel._text import escape_unprintable
-from pip_accel.deps import Failure, Finding, Offer, SystemPackageManager, failures_of
+from pip_accel.deps import Failure, Finding, Offer, SystemPackageManager, describe_things, failures_of
 from pip_accel.exceptions import BinaryDistributionError, SystemDependencyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pip_accel._engine import Engine
-    from pip_accel._values import Pin
+    from pip_accel._values import Pin, Tree
     from pip_accel.deps.catalogue import Package
 
 __all__ = ["deps"]
@@ -36,8 +36,6 @@ Or what a build lacked whose output is in FILE (-: standard input); with --proje
   --dockerfile   print a line for a Dockerfile, with all of them, in place of the command that installs what is missing
   --json         print all that is known, and from where
 """
-#: What whoever builds anything that is linked with libraries needs.
-_COMPILER = "cc"
 
 
 class _Words(NamedTuple):
@@ -67,11 +65,13 @@ def deps(invocation: Invocation) -> int:
 
 
 def _parse(words: Sequence[str]) -> _Words:
-    form, logs, project, rest = _FORMS[0], [], "", []
+    form, logs, project, rest = "", [], "", []
     remaining = iter(words)
     for word in remaining:
         name, equals, value = word.partition("=")
         if word in _FORMS:
+            if form and form != word:
+                raise Refused(f"{form} and {word} do not go together")
             form = word
         elif name in ("--from-log", "--project"):
             value = value if equals else next(remaining, "")
@@ -88,7 +88,7 @@ def _parse(words: Sequence[str]) -> _Words:
         raise Refused(f"--from-log reads what a build said, and does not go together with {rest[0]}")
     if project and not logs:
         raise Refused("--project says whose output --from-log reads, and does nothing without that")
-    return _Words(form, tuple(logs), project, tuple(rest))
+    return _Words(form or _FORMS[0], tuple(logs), project, tuple(rest))
 
 
 def _read_logs(invocation: Invocation, words: _Words) -> int:
@@ -127,21 +127,25 @@ def _plan(invocation: Invocation, words: _Words) -> int:
                 raise
         findings = [manager.find(each) for each in failed]
         labels = {each.label for each in failed}
-        for pin in pins:
-            label = f"{pin.name} {pin.version}"
-            if label not in labels:
-                findings.append(manager.find(Failure(label, ""), linked=_find_linked(engine, pin)))
-        hopeless = [each.label for each in findings if each.label in labels and not each.packages]
-        status = _show(manager, manager.offer_of(findings), words.form)
-        if failed and not pins:
-            print(
-                f"{', '.join(labels)} could not even tell its metadata without these: what else is needed shows when"
-                " they are installed",
-                file=sys.stderr,
-            )
-        for label in hopeless:
-            print(f"ERROR: {label} could not be built, and says nothing of system packages", file=sys.stderr)
-        return 1 if hopeless else status
+        built = [pin for pin in pins if f"{pin.name} {pin.version}" not in labels]
+        for pin, tree in zip(built, engine.trees(built), strict=True):
+            linked = _find_linked(tree)
+            finding = manager.find(Failure(f"{pin.name} {pin.version}", ""), linked=linked or ())
+            if linked is not None:
+                finding = finding._replace(linked=(*finding.linked, *manager.find_toolchain()))
+            findings.append(finding)
+        offer = manager.offer_of(findings)
+        status = _show(manager, offer, words.form)
+        helped = [each for each in offer.labels if each in labels]
+        for label in sorted(labels):
+            if label not in helped:
+                print(f"ERROR: {label} could not be built, and no package is known that would help", file=sys.stderr)
+                status = 1
+        if helped:
+            what = "" if pins else ", nor is it known what else belongs to the plan"
+            text = f"{', '.join(helped)} could not be built without these{what}: more may show when they are installed"
+            print(escape_unprintable(text), file=sys.stderr)
+        return status
 
 
 def _open_manager(invocation: Invocation, python: str | None) -> SystemPackageManager:
@@ -159,20 +163,21 @@ def _is_built(pin: Pin) -> bool:
     return not pin.archive.filename.endswith(".whl")
 
 
-def _find_linked(engine: Engine, pin: Pin) -> list[str]:
-    """Give the names of the libraries that what was built of an sdist is linked with."""
-    from pip_accel._archives import read_manifest
+def _find_linked(tree: Tree) -> list[str] | None:
+    """Give the names of the libraries that what was built is linked with, ``None`` if nothing in it was compiled."""
+    from pip_accel._build.libraries import find_needed
 
-    found = engine.builder.find(pin)
-    links = ((read_manifest(found.path) if found is not None else None) or {}).get("libraries") or {}
-    return [str(row[0]) for row in links.get("needed", ())]
+    files = []
+    for directory, _, names in os.walk(tree.path):
+        for path in (os.path.join(directory, name) for name in names if ".so" in name):
+            with open(path, "rb") as stream:
+                files.append((path, stream.read()))
+    return list(find_needed(files)[0]) if files else None
 
 
 def _show(manager: SystemPackageManager, offer: Offer, form: str) -> int:
     platform = manager.platform
     assert platform is not None
-    if any(each.linked for each in offer.findings):
-        offer = manager.offer_of([*offer.findings, Finding("", declared=manager.choose(_COMPILER))])
     names = sorted(each.name for each in offer.packages)
     command = platform.command_for(offer.names) if offer.names else ""
     if form == "--json":
@@ -191,13 +196,12 @@ def _show(manager: SystemPackageManager, offer: Offer, form: str) -> int:
             print(platform.dockerfile_line(names))
     elif command:
         print(command)
-    if not names:
+    if not names and not offer.unknown:
         print("No system package is known to be needed", file=sys.stderr)
     elif form == "--command" and not command:
         print(f"All that is needed is installed: {' '.join(names)}", file=sys.stderr)
     if offer.unknown and form != "--json":
-        things = escape_unprintable(", ".join(map(str, offer.unknown)))
-        print(f"No package is known that has {things}", file=sys.stderr)
+        print(f"No package is known that has {describe_things(offer.unknown)}", file=sys.stderr)
     return 0
 
 

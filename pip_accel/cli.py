@@ -286,6 +286,8 @@ def _install_into(asked: _Asked, environ: Mapping[str, str], config: Config, mes
                     if isinstance(error, PipFailed):
                         return _show_failure(error)
                     print(f"ERROR: {error}", file=sys.stderr)
+                    if error.context.get("advice"):
+                        print(f"ERROR: {error.context['advice']}", file=sys.stderr)
                     return _PIP_CRASHED if isinstance(error, DamagedSourceDistribution) else 1
                 printer.finish(outcome)
                 if keep and (outcome.unpacked or outcome.online):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pip_accel.config import Config
     from pip_accel.req import Requirement
 
-__all__ = ["Failure", "Finding", "Offer", "SystemPackageManager", "failures_of"]
+__all__ = ["Failure", "Finding", "Offer", "SystemPackageManager", "describe_things", "failures_of"]
 
 
 class Failure(NamedTuple):
@@ -72,8 +72,10 @@ class Offer(NamedTuple):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The distributions, by name and version."""
-        return tuple(dict.fromkeys(each.label for each in self.findings))
+        """The distributions that what is missing would help, by name and version."""
+        names = set(self.names)
+        helped = (each for each in self.findings if names & {package.name for package in each.packages})
+        return tuple(dict.fromkeys(each.label for each in helped))
 
     @property
     def unknown(self) -> tuple[Missing, ...]:
@@ -186,19 +188,28 @@ class SystemPackageManager:
             return Finding(failure.label)
         catalogue = self._open(self._platform)
         said, unknown = catalogue.find_for_output(find_missing(failure.output), frozenset(installed))
-        libraries = [match[1] for match in map(_SONAME.match, linked) if match is not None]
+        libraries = [match for match in map(_SONAME.match, linked) if match is not None]
         return Finding(
             failure.label,
             tuple(_declared(failure.external, catalogue)),
             tuple(catalogue.find_for_project(failure.project)),
             said,
-            tuple(each for name in libraries for each in catalogue.find(Missing("library", name))),
+            tuple(
+                each
+                for match in libraries
+                for each in catalogue.find(Missing("library", match[1] + (match[2] or "")))
+                or catalogue.find(Missing("library", match[1]))
+            ),
             tuple(unknown),
         )
 
-    def choose(self, program: str) -> tuple[Package, ...]:
-        """Give the packages that bring a program."""
-        return tuple(self._open(self._platform).find(Missing("program", program))) if self._platform else ()
+    def find_toolchain(self) -> tuple[Package, ...]:
+        """Give the packages that whoever compiles extension modules needs in any case, or nearly so."""
+        if self._platform is None:
+            return ()
+        catalogue = self._open(self._platform)
+        things = Missing("program", "cc"), Missing("header", "Python.h"), Missing("program", "pkg-config")
+        return tuple(package for each in things for package in catalogue.find(each))
 
     def offer_of(self, findings: Sequence[Finding], *, installed: Iterable[str] | None = None) -> Offer:
         """Put findings together.
@@ -215,6 +226,18 @@ class SystemPackageManager:
             there = set(installed) if installed is not None else self._platform.find_installed()
         missing = tuple(each for each in packages.values() if each.name not in there)
         return Offer(tuple(findings), tuple(packages.values()), missing)
+
+    def explain(self, error: BaseException) -> str:
+        """Say in a sentence what builds lack that no package is known for; nothing if there is no such thing."""
+        if self._platform is None:
+            return ""
+        unknown = self.offer_of([self.find(each) for each in failures_of(error)]).unknown
+        if not unknown:
+            return ""
+        text = f"No package is known that has {describe_things(unknown)}"
+        if self._platform.has_index:
+            return f"{text}, also not by the file index of the distribution."
+        return f"{text}. With PIP_ACCEL_AUTO_INSTALL=yes the file index of the distribution is looked at as well."
 
     def can_help(self, error: BaseException) -> bool:
         """Whether packages are known that would help with a build that failed."""
@@ -301,10 +324,10 @@ class SystemPackageManager:
     def _may_fetch(self, offer: Offer) -> bool:
         if self.config.auto_install is not None:
             return self.config.auto_install
-        things = escape_unprintable(", ".join(map(str, offer.unknown)))
+        labels = ", ".join(each.label for each in offer.findings if each.unknown)
         return _is_yes(
             self._ask(
-                f"{', '.join(offer.labels)} could not be built: no package is known here that has {things}."
+                f"{labels} could not be built: no package is known here that has {describe_things(offer.unknown)}."
                 " Fetch the file index of the distribution (some 12 MB) and look there? [y/N] "
             )
         )
@@ -334,7 +357,7 @@ class SystemPackageManager:
             f"  {command}\n[y/N] "
         )
         if answer is None:
-            reason = "There is no terminal to ask on (PIP_ACCEL_AUTO_INSTALL=yes installs them unasked)"
+            reason = "There is nobody to ask (PIP_ACCEL_AUTO_INSTALL=yes installs them unasked)"
             self.installation_refused(requirement, missing_dependencies, reason)
         if not _is_yes(answer):
             self.installation_refused(requirement, missing_dependencies, "They were not installed, as you said")
@@ -350,17 +373,23 @@ class SystemPackageManager:
         platform = self._platform
         command = platform.command_for(missing_dependencies) if platform is not None else ""
         raise DependencyInstallationRefused(
-            "{requirement} needs system packages that are not installed: {packages}. {reason}. Run this command, and"
+            "{requirement} {need} system packages that are not installed: {packages}. {reason}. Run this command, and"
             " then try again: {command}",
             requirement=requirement,
+            need="need" if ", " in str(requirement) else "needs",
             packages=" ".join(missing_dependencies),
             reason=reason,
             command=command,
         )
 
 
+def describe_things(things: Iterable[Missing]) -> str:
+    """Name things that are missing, for people."""
+    return escape_unprintable(", ".join(map(str, things)))
+
+
 #: The name of a shared library, without ``lib`` and version.
-_SONAME = re.compile(r"lib(.+?)(?:-[\d.]+)?\.so(?:\.|$)")
+_SONAME = re.compile(r"lib(.+?)(-[\d.]+)?\.so(?:\.|$)")
 
 
 def _ask_on_terminal(text: str) -> str | None:

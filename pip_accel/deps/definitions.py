@@ -24,6 +24,7 @@ __all__ = ["Definition", "OWN", "check_owner", "find_definitions", "is_package_n
 OWN = ("/etc/pip-accel/deps", "~/.pip-accel/deps")
 
 _COMMANDS = ("supported", "list", "install", "tool")
+_KINDS = ("header", "library", "pkgconfig", "cmake", "dependency", "program", "newer")
 _SECTIONS = ("commands", "harmless", "dependencies", "things", "names")
 
 #: Packages that are needed together; of each, the names that it has in some release.
@@ -81,7 +82,10 @@ def read_definition(path: str) -> Definition:
 
     :raises ConfigFileError: it cannot be read, or holds what has no place in it.
     """
-    parser = configparser.ConfigParser(delimiters=("=",), comment_prefixes=("#", ";"), interpolation=None)
+    marks = ("#", ";")
+    parser = configparser.ConfigParser(
+        delimiters=("=",), comment_prefixes=marks, inline_comment_prefixes=marks, interpolation=None
+    )
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     try:
         with open(path, encoding="utf-8") as stream:
@@ -99,6 +103,8 @@ def read_definition(path: str) -> Definition:
             kind, _, name = key.partition(" ")
             if not name:
                 raise ValueError(f"{key} has no kind: write header {key}, for example")
+            if kind not in _KINDS:
+                raise ValueError(f"{kind} is none of the kinds of things: {', '.join(_KINDS)}")
             things[kind, name.strip()] = _needed(value)
         dependencies = {canonical_name(name): _needed(value) for name, value in _items(parser, "dependencies")}
         names = {name.lower(): _needed(value) for name, value in _items(parser, "names")}
@@ -146,7 +152,8 @@ def check_owner(path: str) -> str:
         except OSError:  # whoever reads it says so
             continue
         if os.name != "nt" and (found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022):
-            reason = f"{each} belongs to another user, or others may write to it"
+            what = "it" if each == path else "its directory"
+            reason = f"{what} belongs to another user, or others may write to it"
             raise ConfigFileError("The definition file {path} is not used: {reason}", path=path, reason=reason)
     return path
 

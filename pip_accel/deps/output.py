@@ -66,7 +66,7 @@ _CERTAIN = tuple(
         ("program", r"ERROR: Program\(?s?\)? \[?['\"](?P<name>[\w.+-]+)['\"](?:, [^\]\n]*)?\]? not found"),
         ("program", r"ERROR: Unknown compiler\(s\): \[\[?['\"](?P<name>[\w.+-]+)"),
         # CMake
-        ("cmake", r"CMake Error(?:(?!\n\n\n).|\n){0,400}?Could NOT find %"),
+        ("cmake", r"CMake Error(?:(?!\n\n\n).|\n){0,400}?(?<!-- )Could NOT find %"),
         ("cmake", r"Could not find a package configuration file provided by\s+\"(?P<name>[\w.+-]+)\""),
         ("program", r"\(find_program\):\s+Could not find \S+ using the following names: (?P<name>[\w.+-]+)"),
         ("library", r"\(find_library\):\s+Could not find \S+ using the following names: (?:lib)?(?P<name>[\w.+-]+)"),

@@ -382,3 +382,29 @@ def test_deps_names_packages_as_command_dockerfile_line_and_json_and_installs_no
     assert distribution["output"] == [{"kind": "header", "name": "lzo/lzo1.h", "packages": ["liblzo2-dev"]}]
     assert root.installed() == before
     assert root.call([f"{VENV}/bin/pip", "show", "wants-lzo"]).status == 1
+    assert "more may show when they are installed" in run.stderr
+
+
+def test_deps_names_for_what_was_built_what_another_machine_needs(root):
+    words = ["--no-binary=:all:", "python-prctl"]
+    assert root.install(*words, PIP_ACCEL_AUTO_INSTALL="yes").status == 0
+    run = root.call([f"{VENV}/bin/pip-accel", "deps", "--dockerfile", *words])
+    assert run.status == 0, run.stderr
+    assert {"build-essential", "libcap-dev", "pkg-config", "python3-dev"} == set(
+        run.stdout.partition("--no-install-recommends ")[2].partition(" &&")[0].split()
+    )
+    run = root.call([f"{VENV}/bin/pip-accel", "deps", *words])
+    assert "pkg-config" in run.stdout  # that was not needed, and is not there
+
+
+def test_what_no_package_has_is_said_behind_what_the_build_said(root, needing):
+    words = needing("wants-nothing", "no/such/header.h")
+    run = root.install(*words)
+    assert run.status == 1
+    assert last_error(run).startswith("ERROR: No package is known that has no/such/header.h. With PIP_ACCEL_AUTO")
+    root.write("/var/cache/pip-accel/system/debian-12-x86_64.files", "\nheader\t\tlibdevel/liba-dev\t a.h \n")
+    run = root.install(*words, PIP_ACCEL_AUTO_INSTALL="yes")
+    assert "also not by the file index of the distribution" in last_error(run)
+    run = root.call([f"{VENV}/bin/pip-accel", "deps", *words])
+    assert run.status == 1 and run.stdout == ""
+    assert "wants-nothing could not be built, and no package is known that would help" in run.stderr

@@ -164,6 +164,7 @@ python-mcrypt = libmcrypt-dev
         ("[commands]\nremove = b\n", "remove is none of its commands: supported, list, install"),
         ("[commands]\nlist = echo 'a\n", "No closing quotation"),
         ("[things]\nzlib.h = zlib1g-dev\n", "zlib.h has no kind: write header zlib.h, for example"),
+        ("[things]\nheaders zlib.h = zlib1g-dev\n", "headers is none of the kinds of things: header, library"),
         ("a = b\n", "no section headers"),
         ("[things]\nheader ffi.h = | -o=x\n", "'' is no name of a package"),
         ("[dependencies]\na = --purge\n", "'--purge' is no name of a package"),
@@ -185,6 +186,11 @@ def test_the_files_in_the_documentation_can_be_read(tmp_path, name):
     end = next(number for number, line in enumerate(lines) if line and not line.startswith("   "))
     definition = read_definition(write(tmp_path, "\n".join(line[3:] for line in lines[:end])))
     assert definition.dependencies and definition.things and definition.names
+
+
+def test_a_comment_may_stand_behind_a_value(tmp_path):
+    definition = read_definition(write(tmp_path, "[dependencies]\na = liba-dev  # for alpha\n; b = libb-dev\n"))
+    assert definition.dependencies == {"a": (("liba-dev",),)}
 
 
 def test_later_files_win_project_by_project(tmp_path):
@@ -344,7 +350,7 @@ def test_else_the_user_is_asked_and_only_a_clear_yes_is_one(stand, answer, yes):
     if yes:
         assert manager.install_for([failure("a.h")])
     else:
-        reason = "no terminal" if answer is None else "as you said"
+        reason = "nobody to ask" if answer is None else "as you said"
         with pytest.raises(DependencyInstallationRefused, match=reason):
             manager.install_for([failure("a.h")])
     assert len(asked) == 1 and "alpha 1.0" in asked[0] and f"{stand.program} install liba-dev" in asked[0]
@@ -400,7 +406,7 @@ def test_a_file_that_somebody_else_may_have_written_is_not_used(stand, tmp_path)
         SystemPackageManager(stand.config)
     path.chmod(0o600)
     path.parent.chmod(0o777)
-    with pytest.raises(ConfigFileError, match="others may write"):
+    with pytest.raises(ConfigFileError, match="its directory belongs to another user, or others may write"):
         SystemPackageManager(stand.config)
     path.parent.chmod(0o700)
     assert SystemPackageManager(stand.config).platform is not None
@@ -593,6 +599,7 @@ def test_deps_says_with_its_status_that_nothing_is_known(ask_deps):
         (["--from-log"], "--from-log needs a file, or - for standard input"),
         (["--from-log", "LOG", "six"], "does not go together with six"),
         (["--project", "x", "six"], "does nothing without that"),
+        (["--json", "--dockerfile", "six"], "--json and --dockerfile do not go together"),
     ],
 )
 def test_deps_says_what_is_wrong_with_its_words(ask_deps, words, reason):
