@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from pip_accel import _fs
 from pip_accel._commands import Invocation, Refused, opened, reporting
 from pip_accel._text import escape_unprintable
 from pip_accel.deps import Failure, Finding, Offer, SystemPackageManager, describe_things, failures_of
@@ -112,6 +113,7 @@ def _read_logs(invocation: Invocation, words: _Words) -> int:
 
 def _plan(invocation: Invocation, words: _Words) -> int:
     from pip_accel._accelerator import make_plan
+    from pip_accel._engine import is_source
 
     with opened(invocation._replace(words=words.rest), "--ignore-installed") as (request, messages, engine, view):
         manager = _open_manager(invocation, engine.resources.target.base_python)
@@ -119,7 +121,7 @@ def _plan(invocation: Invocation, words: _Words) -> int:
         failed: list[Failure] = []
         pins: Sequence[Pin] = ()
         try:
-            pins = [pin for pin in make_plan(engine, request, view, messages.info)[1].pins if _is_built(pin)]
+            pins = [pin for pin in make_plan(engine, request, view, messages.info)[1].pins if is_source(pin)]
             engine.trees(pins)
         except BinaryDistributionError as error:
             failed = failures_of(error)
@@ -135,17 +137,16 @@ def _plan(invocation: Invocation, words: _Words) -> int:
                 finding = finding._replace(linked=(*finding.linked, *manager.find_toolchain()))
             findings.append(finding)
         offer = manager.offer_of(findings)
-        status = _show(manager, offer, words.form)
+        _show(manager, offer, words.form)
         helped = [each for each in offer.labels if each in labels]
-        for label in sorted(labels):
-            if label not in helped:
-                print(f"ERROR: {label} could not be built, and no package is known that would help", file=sys.stderr)
-                status = 1
+        hopeless = sorted(labels.difference(helped))
+        for label in hopeless:
+            print(f"ERROR: {label} could not be built, and no package is known that would help", file=sys.stderr)
         if helped:
             what = "" if pins else ", nor is it known what else belongs to the plan"
             text = f"{', '.join(helped)} could not be built without these{what}: more may show when they are installed"
             print(escape_unprintable(text), file=sys.stderr)
-        return status
+        return 1 if hopeless else 0
 
 
 def _open_manager(invocation: Invocation, python: str | None) -> SystemPackageManager:
@@ -159,23 +160,16 @@ def _open_manager(invocation: Invocation, python: str | None) -> SystemPackageMa
     return manager
 
 
-def _is_built(pin: Pin) -> bool:
-    return not pin.archive.filename.endswith(".whl")
-
-
 def _find_linked(tree: Tree) -> list[str] | None:
     """Give the names of the libraries that what was built is linked with, ``None`` if nothing in it was compiled."""
     from pip_accel._build.libraries import find_needed
 
-    files = []
-    for directory, _, names in os.walk(tree.path):
-        for path in (os.path.join(directory, name) for name in names if ".so" in name):
-            with open(path, "rb") as stream:
-                files.append((path, stream.read()))
-    return list(find_needed(files)[0]) if files else None
+    walk = os.walk(tree.path)
+    paths = [os.path.join(directory, name) for directory, _, names in walk for name in names if ".so" in name]
+    return find_needed((path, _fs.read_bytes(path)) for path in paths)[0] if paths else None
 
 
-def _show(manager: SystemPackageManager, offer: Offer, form: str) -> int:
+def _show(manager: SystemPackageManager, offer: Offer, form: str) -> None:
     platform = manager.platform
     assert platform is not None
     names = sorted(each.name for each in offer.packages)
@@ -202,7 +196,6 @@ def _show(manager: SystemPackageManager, offer: Offer, form: str) -> int:
         print(f"All that is needed is installed: {' '.join(names)}", file=sys.stderr)
     if offer.unknown and form != "--json":
         print(f"No package is known that has {describe_things(offer.unknown)}", file=sys.stderr)
-    return 0
 
 
 def _as_json(finding: Finding) -> dict[str, Any]:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pip_accel._store import Store
     from pip_accel.caches import CacheManager
 
-__all__ = ["Engine", "Preparing"]
+__all__ = ["Engine", "Preparing", "is_source"]
 
 _PLAIN_CONSTRAINTS = (26, 2)  # from this pip on, constraints in its settings have no effect on builds
 _LONGEST_SOCKET = 100  # bytes of its path
@@ -718,7 +718,7 @@ class Engine:
 
         :param check: whether they are looked at for files that somebody edited, and made anew then.
         """
-        sources = [pin for pin in pins if _is_source(pin)]
+        sources = [pin for pin in pins if is_source(pin)]
         built = dict(zip(map(_identity, sources), self._obtain(sources), strict=True))
         archives = [built.get(_identity(pin), pin.archive) for pin in pins]
         passing = {built[_identity(pin)].sha256 for pin in sources if not self.builder.lasts(pin)}
@@ -840,7 +840,8 @@ def _key_of(requires: Sequence[str]) -> str:
     return _PLANNING + ", ".join(requires)
 
 
-def _is_source(pin: Pin) -> bool:
+def is_source(pin: Pin) -> bool:
+    """Whether a pin has to be built: an sdist, or a directory."""
     return not pin.archive.filename.endswith(".whl") or not pin.archive.sha256
 
 

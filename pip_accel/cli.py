@@ -259,9 +259,9 @@ def _install_into(asked: _Asked, environ: Mapping[str, str], config: Config, mes
                         outcome = install_remembered(
                             resources, asked.remembered, on_plan=printer.announce, on_replace=printer.replaced
                         )
-                    ask = (lambda text: None) if manner.no_input else None
-                    rounds = Rounds(config, target=target, say=messages.info, ask=ask, dry_run=manner.dry_run)
                     if outcome is None:
+                        ask = (lambda text: None) if manner.no_input else None
+                        rounds = Rounds(config, target=target, say=messages.info, ask=ask, dry_run=manner.dry_run)
                         attempt = partial(
                             install,
                             resources,
@@ -337,7 +337,7 @@ def _show_want(reason: SystemDependencyError, logs: str) -> int:
     assert isinstance(error, BinaryDistributionError)
     from pip_accel._progress import keep_output
     from pip_accel._text import escape_unprintable
-    from pip_accel.deps import failures_of
+    from pip_accel.deps import errors_of, failures_of
 
     failures = failures_of(error)
     paths: list[str | None] = []
@@ -347,8 +347,7 @@ def _show_want(reason: SystemDependencyError, logs: str) -> int:
         for failure, path in zip(failures, paths, strict=True):
             print(f"ERROR: {failure.label} could not be built. What the build said is in {path}", file=sys.stderr)
     else:  # perhaps nobody can look into files here any more
-        others = error.context.get("others", ())
-        for each in (error, *(others if isinstance(others, list) else ())):
+        for each in errors_of(error):
             print(f"ERROR: {each}", file=sys.stderr)
     print(f"ERROR: {escape_unprintable(str(reason))}", file=sys.stderr)
     return 1

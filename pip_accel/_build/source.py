@@ -21,7 +21,16 @@ try:
 except ImportError:  # a Python that was built without it
     LZMAError = zlib.error  # type: ignore[misc, assignment]
 
-__all__ = ["BuildSystem", "check_sdist", "link_eggs", "named_variables", "read_build_system", "read_external", "static_metadata", "unpack_sdist"]
+__all__ = [
+    "BuildSystem",
+    "check_sdist",
+    "link_eggs",
+    "named_variables",
+    "read_build_system",
+    "read_external",
+    "static_metadata",
+    "unpack_sdist",
+]
 
 #: What reading raises for a file that is damaged, encrypted or compressed in a way that Python does not know.
 _UNREADABLE = (

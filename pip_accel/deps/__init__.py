@@ -22,7 +22,6 @@ from pip_accel.exceptions import (
     BinaryDistributionError,
     DependencyInstallationFailed,
     DependencyInstallationRefused,
-    SystemDependencyError,
 )
 
 TYPE_CHECKING = False
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from pip_accel.config import Config
     from pip_accel.req import Requirement
 
-__all__ = ["Failure", "Finding", "Offer", "SystemPackageManager", "describe_things", "failures_of"]
+__all__ = ["Failure", "Finding", "Offer", "SystemPackageManager", "describe_things", "errors_of", "failures_of"]
 
 
 class Failure(NamedTuple):
@@ -88,14 +87,16 @@ class Offer(NamedTuple):
         return sorted({package.name for package in self.missing})
 
 
+def errors_of(error: BaseException) -> list[object]:
+    """Give an error, and behind it those of the other builds that failed in the same round."""
+    others = error.context.get("others") if isinstance(error, BinaryDistributionError) else None
+    return [error, *(others if isinstance(others, list) else ())]
+
+
 def failures_of(error: BaseException) -> list[Failure]:
     """Give the builds that an error tells of; none if it tells of no build."""
-    errors: Iterable[object] = (error,)
-    if isinstance(error, BinaryDistributionError):
-        others = error.context.get("others", ())
-        errors = (error, *(others if isinstance(others, (list, tuple)) else ()))
     found = []
-    for each in errors:
+    for each in errors_of(error):
         if isinstance(each, BinaryDistributionError) and "output" in each.context:
             external = each.context.get("external", ())
             # It comes from outside, and stands in questions.
@@ -240,11 +241,11 @@ class SystemPackageManager:
         return f"{text}. With PIP_ACCEL_AUTO_INSTALL=yes the file index of the distribution is looked at as well."
 
     def can_help(self, error: BaseException) -> bool:
-        """Whether packages are known that would help with a build that failed."""
-        try:
-            return bool(self.find_offer(failures_of(error)).missing)
-        except SystemDependencyError:
-            return False
+        """Whether packages are known that would help with a build that failed.
+
+        :raises SystemDependencyError: what is installed cannot be listed.
+        """
+        return bool(self.find_offer(failures_of(error)).missing)
 
     def _open(self, platform: Platform) -> Catalogue:
         if self._catalogue is None:

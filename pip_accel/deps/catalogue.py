@@ -133,7 +133,7 @@ class Catalogue:
         """Find what people call a thing: in the table, or as pkg-config, CMake or the linker know it."""
         name = phrase.lower().strip()
         words = name.split()
-        for candidate in (name, name.removesuffix("_library"), *(name.removeprefix(each) for each in ("lib",))):
+        for candidate in (name, name.removesuffix("_library"), name.removeprefix("lib")):
             if candidate in self._definition.names:
                 return self._choose(self._definition.names[candidate])
         for length in range(len(words), 0, -1):

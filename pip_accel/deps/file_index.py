@@ -80,8 +80,7 @@ class FileIndex:
                 continue
             depth = 0 if place == directory or kind == "cmake" else place.count("/") + 1
             for each in providers:
-                section, _, package = each.rpartition("/")
-                section = section.rpartition("/")[2]
+                package, section = _split_provider(each)
                 # Of those that only differ in numbers, the newest.
                 stem, numbers = re.sub(r"\d+", "", package), [-int(each) for each in re.findall(r"\d+", package)]
                 rank = (depth > 0, not section.endswith("libdevel"), depth, len(stem), stem, numbers)
@@ -122,9 +121,14 @@ class FileIndex:
                 providers, _, names = self._text[at + len(sought) : start].decode("utf-8", "replace").partition("\t")
                 if names.strip() == _ALL:
                     for provider in providers.split(","):
-                        section, _, package = provider.rpartition("/")
-                        yield Provider(package, section.rpartition("/")[2], True)
+                        yield Provider(*_split_provider(provider), exact=True)
             directory = directory.rpartition("/")[0]
+
+
+def _split_provider(text: str) -> tuple[str, str]:
+    """Split what stands for a package in an index; give its name and section, without Ubuntu's component."""
+    sections, _, package = text.rpartition("/")
+    return package, sections.rpartition("/")[2]
 
 
 #: Names by kind, directory, and packages with their sections, joined by commas.

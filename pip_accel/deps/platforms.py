@@ -14,6 +14,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from pip_accel import _fs
@@ -130,10 +131,15 @@ class Platform:
             return "sudo does not allow it"
         return (_last_line(said) or f"status {answer.status}").rstrip(".")
 
-    def _run(self, command: Sequence[str], *, merge: bool = False) -> Completed:
-        """Run a command; one that is not there fails like any other."""
+    def _run(
+        self, command: Sequence[str], settings: Mapping[str, str] = {}, *, merge: bool = False, spare: bool = False
+    ) -> Completed:
+        """Run a command; one that is not there fails like any other.
+
+        :param settings: more variables for it.
+        """
         try:
-            return run(command, env=self._environ, merge=merge)
+            return run(command, env={**self._environ, **settings}, merge=merge, spare=spare)
         except OSError as error:
             return Completed(127, "", f"{command[0]} cannot be started ({error.strerror})")
 
@@ -145,10 +151,7 @@ class Platform:
                 return Completed(127, "", "you are not root, and there is no sudo")
             # sudo passes variables on by this only.
             command = ["sudo", "-n", "env", *(f"{name}={value}" for name, value in settings.items()), *command]
-        try:
-            return run(command, env={**self._environ, **settings}, merge=True, spare=True)
-        except OSError as error:
-            return Completed(127, "", f"{command[0]} cannot be started ({error.strerror})")
+        return self._run(command, settings, merge=True, spare=True)
 
 
 class Apt(Platform):
@@ -182,8 +185,7 @@ class Apt(Platform):
         if not self.has_index:
             self._reduce(self._find_contents())
         if not self._text and self.has_index:
-            with open(self._kept, "rb") as stream:
-                self._text = stream.read()
+            self._text = _fs.read_bytes(self._kept)
         return FileIndex(b"\n".join((self._text, self._read_table())))
 
     def _read_table(self) -> bytes:
@@ -234,7 +236,7 @@ class Apt(Platform):
     def _architectures(self) -> tuple[str, ...]:
         return ("all", self._architecture)
 
-    @property
+    @cached_property
     def _architecture(self) -> str:
         """What Debian calls this machine's architecture."""
         return self._run(["dpkg", "--print-architecture"]).output.strip()
