@@ -99,6 +99,7 @@ class PipAccelerator:
         """
         from pip_accel._plan.arguments import parse
         from pip_accel._resources import open_resources
+        from pip_accel._usage import record_usage
 
         words = [*(["--python", self.python] if self.python is not None else []), "install", *arguments]
         request = parse(words, os.environ)
@@ -110,6 +111,7 @@ class PipAccelerator:
             open_resources(self.config, target, request.manner.python, os.environ, keep=keep) as resources,
         ):
             outcome = _install_with_packages(resources, request)
+            record_usage(resources, outcome)
             if outcome.share is not None:
                 outcome.share()
             return len(outcome.changes)

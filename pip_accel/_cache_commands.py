@@ -1,14 +1,41 @@
-"""``pip-accel cache`` and the verbs of its own that it has: what pip's ``cache`` knows nothing of."""
+"""``pip-accel cache``: its verbs, and those of them that ask for projects, as an installation does."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from pip_accel._commands import Invocation, Open, Refused, opened, reporting
 
-__all__ = ["VERBS"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pip_accel.config import Config
+
+__all__ = ["cache"]
+
+_USAGE = """\
+Usage: pip-accel cache VERB [OPTIONS] [PATTERN | WORDS]
+
+What pip-accel keeps in its data directory. (What pip keeps itself: `pip cache'.)
+
+  dir                             print where it is
+  info    [--format=json]         sizes, numbers, and of what use it has been
+  list    [PATTERN] [--format=abspath|json]
+                                  archives and built distributions
+  remove  PATTERN                 all that is kept of some projects, or of versions of them
+  purge                           remove everything
+  verify  [--format=json]         look for damage; what is damaged is removed, and the status is 1
+  prune   [--max-size=SIZE] [--unused-for=TIME]
+                                  remove what is of no use, too old, or too much (10GB, 500MiB; 12h, 30d)
+
+  explain NAME                    why a project is built again
+  push    WORDS                   put all that `install WORDS' takes into the cache that machines share
+  pull    WORDS                   get all of that from there
+
+PATTERN is the name of a project, perhaps with a dash and the beginning of a version, or a file name; it may have the
+wildcards * and ?. Options -v and -q say more and less.
+"""
 
 _NOT_TAKEN = "The shared cache does not take what it is given: see above"
 _NOT_SHARED = (
@@ -102,5 +129,24 @@ def _shared(invocation: Invocation, verb: str) -> Iterator[Open]:
         yield there
 
 
-#: What each verb does; it gives the exit status.
-VERBS: Mapping[str, Callable[[Invocation], int]] = {"explain": _explain, "pull": _pull, "push": _push}
+#: What each verb does that asks for projects; it gives the exit status.
+_VERBS: Mapping[str, Callable[[Invocation], int]] = {"explain": _explain, "pull": _pull, "push": _push}
+
+
+def cache(before: Sequence[str], words: Sequence[str], environ: Mapping[str, str], config: Config) -> int:
+    """Carry out a command, and give the exit status.
+
+    :param before: words before ``cache``.
+    :param words: those after it.
+    """
+    from pip_accel._housekeeping import VERBS
+
+    verb = next(iter(words), "")
+    verbs = {**VERBS, **_VERBS}
+    if {"-h", "--help"} & {verb, *(words if verb in VERBS else ())}:
+        print(_USAGE, end="")
+        return 0
+    if verb not in verbs:
+        print(f"ERROR: Need an action ({', '.join(sorted(verbs))}) to perform.", file=sys.stderr)
+        return 1
+    return verbs[verb](Invocation(before, words[1:], environ, config))

@@ -1,33 +1,21 @@
-"""Keeps the data directory below its limit by removing what was least recently used.
-
-An entry is an archive of the local index, an archive in the binary cache, or a tree of the store. The time of its last
-use is the modification time of its directory, file or manifest. All of them can be had again; only time is lost.
-"""
+"""Keeps the data directory below its limit by removing what was least recently used. Only time is lost by that."""
 
 from __future__ import annotations
 
-import json
-import os
+import math
 import time
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable
 
-from pip_accel import _fs
+from pip_accel._inventory import Entry, find_entries, remove_entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel.config import Config
 
-__all__ = ["keep_size"]
+__all__ = ["find_oldest", "keep_size"]
 
 _FRACTION = 0.9  # of the limit: what is left after a clean-up, so that not every run has to do one
 _YOUNG = 3600.0  # seconds: what was used since then may be in use by a run
-
-
-class _Entry(NamedTuple):
-    used: float
-    size: int
-    path: str
 
 
 def keep_size(config: Config) -> int:
@@ -35,68 +23,23 @@ def keep_size(config: Config) -> int:
     limit = config.max_cache_size
     if limit is None:
         return 0
-    entries = [*_archives(config), *_binaries(config), *_trees(config)]
-    total = sum(entry.size for entry in entries)
-    if total <= limit:
+    entries = list(find_entries(config))
+    if sum(entry.size for entry in entries) <= limit:
         return 0
-    removed = 0
-    now = time.time()
-    for entry in sorted(entries):
-        if total <= limit * _FRACTION or now - entry.used < _YOUNG:
-            break
-        aside = _fs.unique_name(entry.path)
-        try:
-            os.rename(entry.path, aside)  # gone at once: nobody sees half of it
-        except OSError:
-            continue
-        if os.path.isdir(aside):
-            _fs.remove_tree(aside)
-        else:
-            os.unlink(aside)
-        total -= entry.size
-        removed += 1
-    return removed
+    oldest = find_oldest(entries, int(limit * _FRACTION), before=time.time() - _YOUNG)
+    return sum(remove_entry(entry) > 0 for entry in oldest)
 
 
-def _scan(path: str) -> Iterator[os.DirEntry[str]]:
-    try:
-        yield from os.scandir(path)
-    except OSError:
-        return
+def find_oldest(entries: Iterable[Entry], limit: int, *, before: float = math.inf) -> list[Entry]:
+    """Give the least recently used of some entries, so many that the others are not larger than a limit.
 
-
-def _archives(config: Config) -> Iterator[_Entry]:
-    for group in _scan(os.path.join(config.source_index, "archives")):
-        for entry in _scan(group.path):
-            # Hard links of an sdist lie below; its own directory has each file once.
-            size = sum(each.stat().st_size for each in _scan(entry.path) if each.is_file(follow_symlinks=False))
-            yield _Entry(entry.stat().st_mtime, size, entry.path)
-
-
-def _binaries(config: Config) -> Iterator[_Entry]:
-    for directory, _, names in os.walk(config.binary_cache):
-        for name in names:
-            path = os.path.join(directory, name)
-            try:
-                status = os.stat(path)
-            except OSError:
-                continue
-            yield _Entry(status.st_mtime, status.st_size, path)
-
-
-def _trees(config: Config) -> Iterator[_Entry]:
-    for group in _scan(os.path.join(config.data_directory, "trees")):
-        for entry in _scan(group.path):
-            manifest = os.path.join(entry.path, "manifest.json")
-            try:
-                used = os.stat(manifest).st_mtime
-                with open(manifest, encoding="utf-8") as stream:
-                    size = json.load(stream)["bytes"]
-            except (OSError, ValueError, KeyError):  # left behind by a killed run: as old as it looks
-                used, size = entry.stat().st_mtime, _size_below(entry.path)
-            yield _Entry(used, size, entry.path)
-
-
-def _size_below(path: str) -> int:
-    places = (os.path.join(directory, name) for directory, _, names in os.walk(path) for name in names)
-    return sum(os.lstat(place).st_size for place in places)
+    :param limit: bytes.
+    :param before: seconds since the epoch; what was used after that stays, whatever its size.
+    """
+    ordered = sorted(entries)
+    total = sum(entry.size for entry in ordered)
+    oldest: list[Entry] = []
+    while total > limit and len(oldest) < len(ordered) and ordered[len(oldest)].used <= before:
+        total -= ordered[len(oldest)].size
+        oldest.append(ordered[len(oldest)])
+    return oldest

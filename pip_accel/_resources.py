@@ -22,7 +22,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel.config import Config
 
-__all__ = ["Resources", "find_fault", "host_pip_version", "is_older", "open_data_directory", "open_resources"]
+__all__ = [
+    "Resources",
+    "find_fault",
+    "host_pip_version",
+    "is_older",
+    "open_data_directory",
+    "open_resources",
+    "open_temporary",
+]
 
 _ABANDONED = 86400  # seconds
 _SHORT = 60  # bytes
@@ -122,6 +130,21 @@ class Resources:
         if not self.has_borrowed:
             _fs.write_file(self.place("origins", _BORROWED), "")
 
+    def origin_of(self, sha256: str) -> tuple[str, float]:
+        """Say in a word where the result of a build is from, empty if nobody noted it, and how many seconds it took."""
+        word, _, seconds = (_fs.read_text(self.place("origins", sha256[:2], sha256)) or "").partition(" ")
+        try:
+            return word, float(seconds or 0)
+        except ValueError:
+            return word, 0.0
+
+    def note_origin(self, sha256: str, word: str, seconds: float = 0.0) -> None:
+        """Note where the result of a build is from.
+
+        :param seconds: what the build took, if it was here.
+        """
+        _fs.write_file(self.place("origins", sha256[:2], sha256), f"{word} {seconds:.3f}" if seconds else word)
+
     def place(self, *parts: str) -> str:
         """Give a path below the data directory."""
         return os.path.join(self.config.data_directory, *parts)
@@ -191,7 +214,17 @@ def open_resources(
         open_data_directory(config.data_directory)
     except ConfigError as error:  # no home directory; what somebody set was checked before
         raise DataDirectoryError("{error} pip does this run alone.", error=error) from error
-    root = os.path.join(config.data_directory, "tmp")
+    with open_temporary(config.data_directory) as temporary:
+        yield Resources(config, target, python, environ, temporary)
+
+
+@contextmanager
+def open_temporary(directory: str) -> Iterator[str]:
+    """Give the temporary directory of a run, where all is written first that comes into a data directory.
+
+    :param directory: a data directory that can be used. What killed runs left in it is removed.
+    """
+    root = os.path.join(directory, "tmp")
     _sweep(root)
     name = os.urandom(4).hex()
     temporary = os.path.join(root, f"run-{name}")
@@ -199,10 +232,9 @@ def open_resources(
     os.mkdir(nascent, 0o700)
     holder = _fs.try_lock(os.path.join(nascent, "lock"))
     os.rename(nascent, temporary)  # only now do other runs look for its lock
-    resources = Resources(config, target, python, environ, temporary)
     try:
-        with _fs.staging(config.data_directory, temporary):
-            yield resources
+        with _fs.staging(directory, temporary):
+            yield temporary
     finally:
         _remove(temporary)
         if holder is not None:

@@ -44,13 +44,11 @@ _USAGE = """\
 Usage: pip-accel [PIP OPTIONS] COMMAND [WORDS]
 
 A drop-in wrapper around pip: `pip-accel install ...' does what `pip install ...' does, from its caches where it can.
-Every other command goes to pip as it is.
+`cache' and `deps' are its own; every other command goes to pip as it is.
 
   pip-accel install -r requirements.txt
   pip-accel --python PATH install -r requirements.txt   (into another environment)
-  pip-accel cache explain NAME                          (why a project is built again)
-  pip-accel cache push -r requirements.txt              (into the cache that machines share)
-  pip-accel cache pull -r requirements.txt              (from there)
+  pip-accel cache info                                  (what it keeps; cache --help: more about that)
   pip-accel deps -r requirements.txt                    (which system packages builds need)
 
 It has no options of its own: it is configured by variables ($PIP_ACCEL_CACHE and others) and by the files
@@ -115,12 +113,9 @@ def _dispatch(words: Sequence[str], environ: Mapping[str, str]) -> int:
 
             command = find_command(words, environ)
             if command is not None and command[1] == "cache":
-                from pip_accel._cache_commands import VERBS
-                from pip_accel._commands import Invocation
+                from pip_accel._cache_commands import cache
 
-                verb = VERBS.get(next(iter(words[command[0] + 1 :]), ""))
-                if verb is not None:
-                    return verb(Invocation(words[: command[0]], words[command[0] + 2 :], environ, config))
+                return cache(words[: command[0]], words[command[0] + 1 :], environ, config)
             if command is not None and command[1] == "deps":
                 from pip_accel._commands import Invocation
                 from pip_accel._deps_command import deps
@@ -235,6 +230,7 @@ def _install_into(asked: _Asked, environ: Mapping[str, str], config: Config, mes
     from pip_accel._install import transaction  # noqa: F401 (now, while the target's interpreter is at work)
     from pip_accel._printer import Printer
     from pip_accel._resources import open_resources
+    from pip_accel._usage import record_usage
 
     started = time.monotonic()
     manner, target = asked.manner, asked.target
@@ -290,6 +286,7 @@ def _install_into(asked: _Asked, environ: Mapping[str, str], config: Config, mes
                         print(f"ERROR: {error.context['advice']}", file=sys.stderr)
                     return _PIP_CRASHED if isinstance(error, DamagedSourceDistribution) else 1
                 printer.finish(outcome)
+                record_usage(resources, outcome)
                 if keep and (outcome.unpacked or outcome.online):
                     _keep_size(config, messages)
                 if keep and outcome.built:

@@ -313,12 +313,9 @@ class Builder:
 
     # Results from elsewhere
 
-    def _origin_path(self, sha256: str) -> str:
-        return self._resources.place("origins", sha256[:2], sha256)
-
     def _fits(self, archive: Archive, buildable: Buildable) -> bool:
         """Whether a result may be used: it was built here, or, where that is allowed, has what it is linked with here."""
-        origin = _fs.read_text(self._origin_path(archive.sha256))
+        origin, _ = self._resources.origin_of(archive.sha256)
         if origin == _BUILT:
             return True
         if self._recipe.own or archive.sha256 in self._unfit:
@@ -334,8 +331,8 @@ class Builder:
                 f" {wanted}, which is not here: it is built here"
             )
             return False
-        if origin is None:
-            _fs.write_file(self._origin_path(archive.sha256), _FITTING)
+        if not origin:
+            self._resources.note_origin(archive.sha256, _FITTING)
         return True
 
     def _find_missing(self, path: str) -> Library | None:
@@ -416,7 +413,7 @@ class Builder:
             facts = prepared._replace(dynamic=lent.dynamic).facts
             buildable = self._buildable(pin, facts)
             if not self.lasts(pin):
-                return self._keep(self._build(task, buildable), pin)
+                return self._keep(self._build(task, buildable)[0], pin)
             self._resources.index.set_build_facts(pin.archive, facts)
             locks = self._resources.place("locks")
             _fs.make_directory(locks)
@@ -425,10 +422,10 @@ class Builder:
                 found = self._find(buildable)
                 if found is not None:
                     return found
-                path = self._build(task, buildable)
+                path, seconds = self._build(task, buildable)
                 # What went into it may have been made elsewhere.
                 own = self._recipe.own or not self._resources.has_borrowed
-                _fs.write_file(self._origin_path(_fs.hash_file(path)), _BUILT if own else _FITTING)
+                self._resources.note_origin(_fs.hash_file(path), _BUILT if own else _FITTING, seconds)
                 with open(path, "rb") as stream:
                     self._caches.put(buildable, stream, alone=not _is_public(buildable))
         return self._find(buildable) or self._keep(path, pin)
@@ -445,8 +442,8 @@ class Builder:
         os.rename(path, kept)
         return Archive(kept, os.path.basename(kept), _fs.hash_file(kept))
 
-    def _build(self, task: _Task, buildable: Buildable) -> str:
-        """Build; give the path of the archive."""
+    def _build(self, task: _Task, buildable: Buildable) -> tuple[str, float]:
+        """Build; give the path of the archive, and how many seconds that took."""
         self._watcher.expect(1)
         with self._slots:
             started = time.monotonic()
@@ -464,8 +461,9 @@ class Builder:
                 tell(True)
                 raise
             tell(False)
+            seconds = time.monotonic() - started
         self.built.append(task.label)
-        return path
+        return path, seconds
 
     def _build_somehow(self, task: _Task, buildable: Buildable, said: list[str]) -> str:
         """Build in the first way that works.

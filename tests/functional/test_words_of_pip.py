@@ -14,7 +14,7 @@ from tests.lib.runs import run_pip, run_pip_accel
 
 #: Words as people type them, one line each: other commands, requests for help, and mistakes.
 LINES = (
-    "", "help install", "--help", "--version", "freeze --all", "show nothing-of-that-name", "cache dir", "cache",
+    "", "help install", "--help", "--version", "freeze --all", "show nothing-of-that-name", "cache",
     "uninstall -y nothing-of-that-name", "hash nowhere.whl", "nonsense", "-q", "install", "install -h six",
     "install -r nowhere.txt", "install -c nowhere.txt six", "install --no-index ./nowhere",
     "install --no-index nowhere.whl", "install six==", "install --target=", "install --user --target x six",

@@ -30,7 +30,7 @@ class Directory:
         return path
 
     def add_archive(self, name, size, hours, *, prepared=False):
-        digest = name * 8
+        digest = name * 32
         path = self.write(size, "sources", "archives", digest[:2], digest, f"{name}-1.0.tar.gz")
         if prepared:  # a hard link, as the local index keeps it beside the metadata for one interpreter
             beside = os.path.join(os.path.dirname(path), "cpython-3.11")
@@ -42,7 +42,7 @@ class Directory:
         return self.used(self.write(size, "binaries", "v8", name, f"{name}-1.0.tar.gz"), hours)
 
     def add_tree(self, name, size, hours):
-        path = self.write(size, "trees", name[:2], name, "purelib", "module.py")
+        path = self.write(size, "trees", name[:2], name * 32 + "-022", "purelib", "module.py")
         tree = os.path.dirname(os.path.dirname(path))
         with open(os.path.join(tree, "manifest.json"), "w") as stream:
             json.dump({"bytes": size}, stream)
@@ -119,7 +119,7 @@ def test_what_is_shared_by_hard_links_counts_once(directory):
 
 
 def test_a_tree_that_a_killed_run_left_counts_with_all_its_files(directory):
-    half = os.path.dirname(directory.write(800, "trees", "aa", "aa.123-0.tmp", "module.py"))
+    half = os.path.dirname(directory.write(800, "trees", "aa", f"{'aa' * 32}.123-0.tmp", "module.py"))
     directory.used(half, 5)
     whole = directory.add_tree("bb", 400, 4)
     assert directory.keep(1000) == 1

@@ -225,12 +225,6 @@ def test_what_is_no_archive_is_no_result(ask, put, resources):
 # The command line
 
 
-def test_other_verbs_of_the_cache_go_to_pip(monkeypatch):
-    monkeypatch.setattr(cli, "_hand_over", lambda words, environ: 77)
-    for words in (["cache", "dir"], ["cache"], ["cache", "list", "explain"], ["--no-input", "cache", "purge"]):
-        assert cli._dispatch(words, {}) == 77
-
-
 def test_a_name_is_wanted(capsys):
     assert cli._dispatch(["cache", "explain"], {}) == 1
     assert capsys.readouterr() == ("", "ERROR: Please provide the name of a project: pip-accel cache explain NAME\n")
