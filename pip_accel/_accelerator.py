@@ -370,15 +370,25 @@ def install(
 
     try:
         outcome = _carry_out(resources, plan, changes, request.manner, announce, on_replace, check=not check)
-    except Edited:
-        if check:
+    except (Edited, FileNotFoundError) as error:
+        if check or not _is_lost(error, resources):
             raise
-        # Nothing has changed yet. All that was edited is made anew now, and what was said is not said again.
+        from pip_accel._inventory import keeping
+
+        # Nothing has changed, or all was undone. What was edited or removed is made anew now, and nobody removes it
+        # meanwhile. What was said is not said again.
         again = partial(install, on_plan=None if announced else on_plan, on_replace=on_replace, check=True)
-        outcome = again(resources, request, say=say, watcher=watcher)
+        with keeping(resources.config):
+            resources.store.look_again()
+            outcome = again(resources, request, say=say, watcher=watcher)
     built = (*engine.built, *outcome.built)
     share = share or outcome.share
     return outcome._replace(built=built, online=outcome.online or plan.online or engine.online, share=share)
+
+
+def _is_lost(error: Edited | FileNotFoundError, resources: Resources) -> bool:
+    """Whether an error says that a file of the store is not there as it was."""
+    return isinstance(error, Edited) or str(error.filename).startswith(os.path.join(resources.store.root, ""))
 
 
 def make_plan(
@@ -430,8 +440,10 @@ def install_remembered(
     changes = _changes(resources, plan, [tree for tree in trees if tree is not None], remembered.manner)
     try:
         return _carry_out(resources, plan, changes, remembered.manner, on_plan, on_replace, check=True)
-    except Edited:
-        return None
+    except (Edited, FileNotFoundError) as error:
+        if _is_lost(error, resources):
+            return None
+        raise
 
 
 def _carry_out(

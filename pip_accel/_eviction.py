@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterable
 
-from pip_accel._inventory import Entry, find_entries, remove_entry
+from pip_accel._inventory import Entry, find_entries, remove_entry, removing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def keep_size(config: Config) -> int:
     if sum(entry.size for entry in entries) <= limit:
         return 0
     oldest = find_oldest(entries, int(limit * _FRACTION), before=time.time() - _YOUNG)
-    return sum(remove_entry(entry) > 0 for entry in oldest)
+    with removing(config, wait=False) as allowed:
+        return sum(remove_entry(entry) > 0 for entry in oldest if allowed)
 
 
 def find_oldest(entries: Iterable[Entry], limit: int, *, before: float = math.inf) -> list[Entry]:

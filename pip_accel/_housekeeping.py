@@ -29,6 +29,7 @@ from pip_accel._inventory import (
     find_notes,
     is_byte_code,
     remove_entry,
+    removing,
     tree_of,
 )
 from pip_accel._names import canonical_name, canonical_version
@@ -267,14 +268,15 @@ def _verify(invocation: Invocation) -> int:
 
     words = _parser("verify", "human", "json").read(invocation, 0)
     config = invocation.config
-    with _opened(config):
-        entries = [*find_entries(config), *find_notes(config)]
-        faults = []
-        for entry, fault in find_faults(entries):
-            path = _path(entry)
+    _check(config)
+    entries = [*find_entries(config), *find_notes(config)]
+    faults = []
+    for entry, fault in find_faults(entries):
+        path = _path(entry)
+        with _opened(config):
             remove_entry(entry)
-            faults.append({"path": path, "fault": fault})
-            print(f"WARNING: {path} is damaged: {fault}. It is removed.", file=sys.stderr)
+        faults.append({"path": path, "fault": fault})
+        print(f"WARNING: {path} is damaged: {fault}. It is removed.", file=sys.stderr)
     size = sum(entry.size for entry in entries)
     if words.format == "json":
         print(json.dumps({"entries": len(entries), "bytes": size, "damaged": faults}, indent=2))
@@ -354,7 +356,7 @@ def _opened(config: Config) -> Iterator[None]:
         yield
         return
     os.makedirs(os.path.join(config.data_directory, "tmp"), mode=0o700, exist_ok=True)
-    with open_temporary(config.data_directory):
+    with open_temporary(config.data_directory), removing(config):
         yield
 
 

@@ -30,7 +30,9 @@ __all__ = [
     "find_entries",
     "find_notes",
     "is_byte_code",
+    "keeping",
     "remove_entry",
+    "removing",
     "tree_of",
 ]
 
@@ -126,6 +128,36 @@ def remove_entry(entry: Entry) -> int:
     count = sum(len(names) for _, _, names in os.walk(aside))
     _fs.remove_tree(aside)
     return max(count, 1)
+
+
+@contextmanager
+def removing(config: Config, *, wait: bool = True) -> Iterator[bool]:
+    """Give whether entries may be removed: not while somebody needs them as they are.
+
+    :param wait: whether to wait for the end of that.
+    """
+    path = _lock(config)
+    if wait:
+        with _fs.lock_file(path):
+            yield True
+        return
+    handle = _fs.try_lock(path)
+    try:
+        yield handle is not None
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+@contextmanager
+def keeping(config: Config) -> Iterator[None]:
+    """Have all entries stay for the time of a block."""
+    with _fs.lock_file(_lock(config), shared=True):
+        yield
+
+
+def _lock(config: Config) -> str:
+    return os.path.join(config.data_directory, "lock")
 
 
 @contextmanager

@@ -42,6 +42,7 @@ class Printer:
         self._path = path
         self._messages = messages
         self._conflicts: list[str] = []  #: lines of pip's error about them
+        self._replaced: set[str] = set()  #: names of what has been said to go
         self.announced = False  #: whether the environment is about to change
 
     def announce(self, plan: Plan, changes: tuple[Change, ...]) -> None:
@@ -71,8 +72,9 @@ class Printer:
     def replaced(self, change: Change) -> None:
         """Print what pip prints when it takes a version out."""
         installed = change.replaces or change.beside
-        if installed is None:
+        if installed is None or installed.name in self._replaced:
             return
+        self._replaced.add(installed.name)
         name, version = _name_and_version(installed)
         if change.replaces is not None:
             done = [f"    Uninstalling {name}-{version}:", f"      Successfully uninstalled {name}-{version}"]

@@ -11,7 +11,7 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from pip_accel import _fs
@@ -62,6 +62,11 @@ class Store:
         """Say where byte code lies that another machine made."""
         return self._byte_code_location(sha256) + _BORROWED
 
+    @property
+    def _places(self) -> tuple[Callable[[str], str], ...]:
+        """What say where the directories of a tree are."""
+        return self._location, self._byte_code_location, self._borrowed_location
+
     def name_byte_code(self, sha256: str) -> str:
         """Name the byte code of an archive, the same on all machines that can use it."""
         return sha256 + self._byte_code
@@ -103,22 +108,33 @@ class Store:
         """Give the tree of an archive if it is there and nobody has edited it; looked at once. An edited one goes."""
         from pip_accel._install.link import find_damage
 
-        tree = self._sound.get(sha256) or self.find(sha256)
-        if tree is None or sha256 in self._sound:
-            return tree
-        damage = find_damage(tree)
-        if damage is not None:
-            self.edited.append((f"{tree.name} {tree.version}", damage))
-            self.discard(sha256)
-            return None
-        self._sound[sha256] = tree
-        return tree
+        while sha256 not in self._sound:
+            seen = self._identify(sha256)
+            tree = self.find(sha256)
+            if tree is None:
+                return None
+            damage = find_damage(tree)
+            if damage is None:
+                self._sound[sha256] = tree
+            elif seen == self._identify(sha256):  # and not replaced by another process meanwhile
+                self.edited.append((f"{tree.name} {tree.version}", damage))
+                self.discard(sha256)
+                return None
+        return self._sound[sha256]
+
+    def look_again(self) -> None:
+        """Forget which trees were sound when they were looked at."""
+        self._sound.clear()
+
+    def _identify(self, sha256: str) -> list[list[int]]:
+        """Give what tells the directories of a tree from others that are made in their place."""
+        return [_fs.state(place(sha256)) for place in self._places]
 
     def discard(self, sha256: str) -> None:
         """Take a tree away, and the byte code of it, so that it is unpacked anew."""
         self._sound.pop(sha256, None)
-        for location in (self._location, self._byte_code_location, self._borrowed_location):
-            _discard(location(sha256))
+        for place in self._places:
+            _discard(place(sha256))
 
     def add(self, archives: Sequence[Archive], *, jobs: int | None = None) -> list[Tree]:
         """Unpack archives that are not there yet, make missing byte code, and give their trees in the same order.
@@ -287,10 +303,14 @@ class Store:
         def compile_slice(part: list[list[Any]]) -> str:
             # Without site: what a .pth file prints is not for us.
             command = [self.target.python, "-I", "-S", "-W", "ignore", script]
-            return run(command, text=json.dumps([self._byte_code_mode, part])).output
+            done = run(command, text=json.dumps([self._byte_code_mode, part]))
+            if done.status != 0:  # a tree without its byte code would be one for good
+                said = done.errors.strip().splitlines() or [f"exit status {done.status}"]
+                raise OSError(f"{os.path.basename(script)} failed: {said[-1]}")
+            return done.output
 
         outputs = in_parallel(compile_slice, [part for part in slices if part], jobs)
-        return {target: size for output in outputs for target, size in json.loads(output or "[]")}
+        return {target: size for output in outputs for target, size in json.loads(output)}
 
     def _byte_code_path(self, path: str) -> str:
         directory, _, name = path.rpartition("/")
@@ -324,14 +344,15 @@ class Store:
 
 def _write_file(path: str, data: bytes | memoryview, mode: int, mtime: int) -> None:
     """Write a file of a tree; of names that come twice the last one counts."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), mode)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(handle, view) :]
-        _fs.stamp(handle, path, mode, (mtime * 10**9, mtime * 10**9))
-    finally:
-        os.close(handle)
+    with _fs.naming(path):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), mode)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(handle, view) :]
+            _fs.stamp(handle, path, mode, (mtime * 10**9, mtime * 10**9))
+        finally:
+            os.close(handle)
 
 
 def _portions(archives: Sequence[Archive], jobs: int) -> list[list[Archive]]:

@@ -94,7 +94,7 @@ class LinkError(PipAcceleratorError):
 
 
 class Edited(LinkError):
-    """A file in the store is not as it was unpacked: somebody edited it in an environment."""
+    """A file in the store is not as it was unpacked: somebody edited it in an environment, or it was removed."""
 
 
 class BinaryDistributionError(PipAcceleratorError):

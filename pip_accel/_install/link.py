@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pip_accel._fs import stamp
 from pip_accel._values import Bundle, Tree
-from pip_accel.exceptions import LinkError
+from pip_accel.exceptions import Edited, LinkError
 
 try:
     import fcntl
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
         def __call__(self, src: str, dst: str, /, *, src_dir_fd: int | None, dst_dir_fd: int | None) -> None: ...
 
-__all__ = ["Linker", "copy", "find_damage", "find_damage_in", "find_damaged_file", "make_file", "reflink"]
+__all__ = ["Linker", "copy", "find_damage", "find_damage_in", "find_damaged_file", "make_file", "reflink", "why"]
 
 #: Errors that speak for a pair of file systems, not for one file.
 _NEVER = frozenset((errno.EXDEV, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY, errno.ENOSYS))
@@ -66,6 +66,7 @@ class Linker:
         :param root: directory of the tree. Its owner owns all that is in it: :func:`find_damage` has seen to that.
         :param pairs: a file of the tree, and a name that does not exist yet in a directory that does.
         :raises LinkError: a file could be neither linked nor copied; has both paths and the ``OSError``.
+        :raises Edited: a file of the tree is gone.
         """
         self._link(os.stat(root), pairs)
 
@@ -129,7 +130,7 @@ class Linker:
             except OSError as error:
                 if error.errno == errno.EMLINK:
                     copy(source, destination, src_dir_fd=source_directory, dst_dir_fd=target_directory)
-                elif way is not copy and error.errno in _NEVER:
+                elif way is not copy and error.errno in _NEVER and not _is_there(destination, target_directory):
                     self._first[devices] = index + 1
                     continue
                 else:
@@ -196,8 +197,23 @@ def _effective_user() -> int:
 
 def _failure(roots: tuple[str, str], source: str, destination: str, error: OSError) -> LinkError:
     source, destination = (os.path.join(root, path) for root, path in zip(roots, (source, destination), strict=True))
-    text = "Cannot install {destination} from {source}: {error}"
-    return LinkError(text, source=source, destination=destination, error=error)
+    if isinstance(error, FileNotFoundError) and not os.path.lexists(source):
+        return Edited("{path} is gone", path=source)
+    text = "Cannot install {destination} from {source}: {why}"
+    return LinkError(text, source=source, destination=destination, why=why(error), error=error)
+
+
+def why(error: OSError) -> str:
+    """Say what happened, without the paths: those of an error may be relative, and what is open has none."""
+    return error.strerror or str(error)
+
+
+def _is_there(path: str, directory: int | None) -> bool:
+    try:
+        os.stat(path, dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
 
 
 def make_file(write: Write, directory: int | None = None, base: str = "") -> None:
@@ -216,7 +232,7 @@ def make_file(write: Write, directory: int | None = None, base: str = "") -> Non
             os.utime(write.path, (write.mtime, write.mtime), dir_fd=directory)
     except OSError as error:
         path = os.path.join(base, write.path)
-        raise LinkError("Cannot write {path}: {error}", path=path, error=error) from error
+        raise LinkError("Cannot write {path}: {why}", path=path, why=why(error), error=error) from error
 
 
 def find_damage(tree: Tree) -> str | None:

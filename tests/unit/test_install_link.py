@@ -12,7 +12,7 @@ import pytest
 from pip_accel._install import link
 from pip_accel._install.link import Linker, find_damage
 from pip_accel._trees import expand
-from pip_accel.exceptions import LinkError
+from pip_accel.exceptions import Edited, LinkError
 from tests.lib.trees import bundled, make_tree
 
 NAMES = ["a.py", "b.py", "c.pem", "d.ini", "e"]
@@ -328,6 +328,17 @@ def test_an_error_in_a_bundle_has_both_paths(whole, link_bundles, mode, position
     assert caught.value.context["source"] == f"{whole.path}/purelib/{path}"
     assert caught.value.context["destination"] == taken
     assert isinstance(caught.value.context["error"], FileExistsError)
+
+
+@pytest.mark.parametrize("mode", ["auto", "copy"])
+@pytest.mark.parametrize("position", [0, 2])
+def test_a_file_that_is_gone_is_told_from_one_that_cannot_be_linked(tree, pairs, mode, position):
+    os.unlink(pairs[position][0])
+    with pytest.raises(Edited, match=f"{NAMES[position]} is gone"):
+        Linker(mode).link(tree.path, pairs)
+    with pytest.raises(LinkError) as caught:
+        Linker(mode).link(tree.path, [(pairs[1][0], "/nonexistent/directory/b.py")])
+    assert not isinstance(caught.value, Edited)
 
 
 def test_a_copy_of_a_bundle_that_fails_leaves_nothing(link_bundles, monkeypatch):

@@ -348,6 +348,36 @@ def test_the_tree_is_unpacked_anew_for_byte_code_that_is_there(tmp_path, target,
     assert {os.stat(located(tree, file)).st_mtime for file in files_of(tree)} == {tree.mtime}
 
 
+def test_what_another_process_made_anew_meanwhile_stays(tmp_path, target, wheel, monkeypatch):
+    from pip_accel._install import link
+
+    store = make_store(tmp_path, target)
+    [tree] = store.add([wheel])
+    find_damage, looks = link.find_damage, []
+
+    def find_damage_late(tree):
+        looks.append(tree)
+        if len(looks) > 1:
+            return find_damage(tree)
+        other = make_store(tmp_path, target)
+        other.discard(wheel.sha256)
+        other.add([wheel])
+        return "alpha/__init__.py"
+
+    monkeypatch.setattr(link, "find_damage", find_damage_late)
+    assert store.find_sound(wheel.sha256) == tree
+    assert len(looks) == 2 and store.edited == [] and os.path.exists(tree.path)
+
+
+def test_what_was_sound_can_be_looked_at_again(tmp_path, target, wheel):
+    store = make_store(tmp_path, target)
+    [tree] = store.add([wheel])
+    assert store.find_sound(wheel.sha256) == tree
+    make_store(tmp_path, target).discard(wheel.sha256)
+    store.look_again()
+    assert store.find_sound(wheel.sha256) is None
+
+
 @pytest.mark.parametrize("path", ["alpha/data.bin", "alpha/__pycache__/__init__.{}.pyc", "__pycache__/tool.{}.pyc"])
 def test_an_edited_tree_goes_with_its_byte_code_and_is_noted(tmp_path, target, wheel, path):
     store = make_store(tmp_path, target)
