@@ -40,6 +40,7 @@ from pip_accel.exceptions import (
     InvalidSourceDistribution,
     NoBuildOutput,
     PipAcceleratorError,
+    SystemDependencyError,
     UnsafeArchive,
 )
 from pip_accel.req import (
@@ -112,7 +113,8 @@ class BinaryDistributionManager:
         """
         archive = requirement.archive
         if archive is not None and archive.sha256 and archive.filename.endswith(".whl"):
-            return self._read(self._pack_wheel(archive.path))
+            with _translated(requirement):
+                return self._read(self._pack_wheel(archive.path))
         with open_engine_for(self.config, requirement.name) as (_, engine), _translated(requirement):
             built = self._build_with_packages(engine, requirement)
             return self._read(self._keep(built.path))
@@ -124,8 +126,13 @@ class BinaryDistributionManager:
         except (BuildFailed, NoBuildOutput) as error:
             from pip_accel._accelerator import Rounds
 
-            if not Rounds(self.config, target=engine.resources.target).mend(error):
-                raise
+            try:
+                if not Rounds(self.config, target=engine.resources.target).mend(error):
+                    raise
+            except SystemDependencyError as reason:
+                raise BuildFailed(
+                    "{error}\n\n{reason}", error=error, reason=reason, output=error.context.get("output", "")
+                ) from reason
             return engine.builder.obtain(requirement.pin(engine.resources.index))
 
     def needs_invalidation(self, requirement: Requirement, cache_file: str) -> bool:
@@ -306,8 +313,8 @@ class BinaryDistributionManager:
         :param virtualenv_compatible: whether headers go to ``include/site`` in a virtual environment, as with pip.
         :param prefix: absolute path, used as by pip's ``--prefix``; by default ``config.install_prefix``, where pip
             installs without that option.
-        :param python: absolute path of the interpreter that scripts name, and that byte code is for; by default
-            ``config.python_executable``. One that is not there yet is only named.
+        :param python: absolute path of the interpreter that scripts name, by default ``config.python_executable``. It
+            need not be there yet. Without a prefix it has no say in where files go.
         :param track_installed_files: accepted and without effect: RECORD is always written.
         :param requirement: says whether it was asked for, and by which URL; by default it was, by its name.
         :raises UnsafeArchive: a member would land outside of the prefix, or is no file.

@@ -105,6 +105,10 @@ class Requirement:
         info: Mapping[str, Any] = self.pip_requirement.get("download_info") or {}
         return info
 
+    @property
+    def _subdirectory(self) -> str:
+        return str(self._download_info.get("subdirectory") or "")
+
     @cached_property
     def archive(self) -> Archive | None:
         """The archive, or the directory (its ``sha256`` is empty then); ``None`` if neither is on this machine."""
@@ -152,7 +156,7 @@ class Requirement:
         if archive is None:
             raise Unsupported("The source of {requirement} is not on this machine", requirement=self)
         if not archive.sha256 or self.is_editable:
-            return archive.path
+            return os.path.join(archive.path, self._subdirectory) if self._subdirectory else archive.path
         if archive.filename.endswith(".whl"):
             with open_engine_for(self.config, self.name) as (_, engine):
                 return engine.trees([self.pin(engine.resources.index)])[0].path
@@ -162,7 +166,7 @@ class Requirement:
 
         directory = tempfile.mkdtemp(prefix="pip-accel-")
         weakref.finalize(self, _fs.remove_tree, directory)
-        return unpack_sdist(archive.path, directory)
+        return os.path.join(unpack_sdist(archive.path, directory), self._subdirectory).rstrip(os.sep)
 
     @property
     def is_wheel(self) -> bool:
@@ -245,9 +249,11 @@ class Requirement:
         :raises InvalidSourceDistribution: there is no archive of it, or it is another one than was said.
         """
         archive = self.archive
-        if archive is None or self.is_editable:
+        if archive is None or self.is_editable or self._subdirectory:
             raise InvalidSourceDistribution(
-                "{requirement} is editable, or has no archive on this machine: pip has to install it.", requirement=self
+                "{requirement} is editable, lies in a subdirectory, or has no archive on this machine:"
+                " install_from_arguments() of PipAccelerator can install it.",
+                requirement=self,
             )
         if archive.sha256 and index.locate(archive.sha256, archive.filename).path != archive.path:
             # What is found out about an archive is kept beside it: not beside a file of the user's.
@@ -439,11 +445,12 @@ def find_destination(
 
     :param prefix: used as by pip's ``--prefix``; by default the usual place of the interpreter, or ``install_prefix``
         where that was assigned to.
-    :param python: interpreter of the environment; the one that runs us in place of one that is not there yet.
+    :param python: interpreter whose version decides what lies where below the prefix; without a prefix, and where it is
+        not there yet, ``config.python_executable`` does.
     :param virtualenv_compatible: whether headers go to ``include/site`` in a virtual environment.
     """
-    there = python is None or os.path.exists(python)
-    target = find_environment(config, python)[0] if there else find_target(None)
+    decides = python is not None and prefix is not None and os.path.exists(python)
+    target = find_environment(config, python if decides else None)[0]
     place = prefix or (config.install_prefix if config.get("install_prefix") else None)
     if place is not None and (prefix is not None or not _same(place, target.scheme.data)):
         target = _move(target, os.path.abspath(place))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gc
+import inspect
 import io
 import logging
 import os
@@ -457,3 +458,46 @@ def test_importing_it_imports_no_pip(module):
     code = f"import sys, {module}; print('pip' in sys.modules)"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+# What embedding programs rely on
+
+
+SIGNATURES = {
+    "get_binary_dist": "requirement",
+    "needs_invalidation": "requirement, cache_file",
+    "recall_checksum": "cache_file",
+    "persist_checksum": "requirement, cache_file",
+    "build_binary_dist": "requirement",
+    "build_binary_dist_helper": "requirement, setup_command",
+    "transform_binary_dist": "archive_path",
+    "install_binary_dist": "members, virtualenv_compatible=True, prefix=None, python=None,"
+    " track_installed_files=False, *, requirement=None",
+    "fix_hashbang": "contents, python",
+    "update_installed_files": "installed_files",
+}
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_the_signature_is_the_documented_one(manager, name):
+    signature = inspect.signature(getattr(manager, name))
+    plain = [each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values()]
+    signature = signature.replace(parameters=plain, return_annotation=inspect.Signature.empty)
+    assert str(signature) == f"({SIGNATURES[name]})"
+
+
+@pytest.mark.parametrize("track", [True, False])
+def test_record_is_written_whether_files_are_to_be_tracked_or_not(manager, tmp_path, target, track):
+    manager.install_binary_dist(members_of("alpha"), True, str(tmp_path / "prefix"), None, track)
+    info = tmp_path / "prefix" / LIBRARY / "alpha-1.0.dist-info"
+    assert "alpha-1.0.dist-info/METADATA,sha256=" in (info / "RECORD").read_text()
+    assert not list(tmp_path.glob("prefix/**/installed-files.txt"))
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_no_checksum_is_kept_beside_an_archive(config, manager, tmp_path, trusted):
+    config.trust_mod_times = trusted
+    path = write_archive(tmp_path / "alpha.tar.gz", source="0" * 64)
+    before = snapshot(str(tmp_path))
+    manager.persist_checksum(Requirement(config, {"metadata": {"name": "alpha", "version": "1.0"}}), path)
+    assert snapshot(str(tmp_path)) == before

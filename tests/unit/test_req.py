@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import re
+import tarfile
 import time
 
 import pytest
@@ -22,7 +24,7 @@ from pip_accel.exceptions import (
     UnsafeArchive,
     Unsupported,
 )
-from pip_accel.req import Requirement, TransactionalUpdate, escape_name
+from pip_accel.req import Requirement, TransactionalUpdate, escape_name, escape_name_callback
 from tests.lib.archives import make_sdist, make_wheel
 from tests.lib.trees import snapshot
 
@@ -207,9 +209,19 @@ def test_an_archive_of_the_users_is_taken_into_the_index(config, tmp_path):
 
 def test_what_has_no_archive_has_no_pin(config, tmp_path):
     editable = from_archive(config, tmp_path, info={"dir_info": {"editable": True}})
-    for requirement in (Requirement(config, item()), editable):
-        with pytest.raises(InvalidSourceDistribution, match="pip has to install it"):
+    inside = from_archive(config, make_sdist(str(tmp_path), "alpha", "1.0"), info={"subdirectory": "sub"})
+    for requirement in (Requirement(config, item()), editable, inside):
+        with pytest.raises(InvalidSourceDistribution, match="install_from_arguments"):
             requirement.pin(None)
+
+
+def test_the_source_may_lie_in_a_subdirectory(config, tmp_path):
+    path = make_sdist(str(tmp_path), "alpha", "1.0", extra_files={"sub/setup.py": "", "sub/x.txt": "x"})
+    inside = from_archive(config, path, info={"subdirectory": "sub"})
+    assert sorted(os.listdir(inside.source_directory)) == ["setup.py", "x.txt"] and not inside.is_wheel
+    whole = from_archive(config, path)
+    directory = from_archive(config, whole.source_directory, info={"subdirectory": "sub"})
+    assert sorted(os.listdir(directory.source_directory)) == ["setup.py", "x.txt"]
 
 
 def test_only_an_sdist_has_a_key(config, tmp_path):
@@ -377,3 +389,60 @@ def test_what_only_pip_can_remove_is_left_alone(bench):
     assert bench.state == before
     with bench.update("beta"):
         pass
+
+
+# What embedding programs rely on
+
+
+SIGNATURES = [
+    (Requirement, "(config, requirement, *, archive=None)"),
+    (TransactionalUpdate, "(requirement)"),
+    (escape_name, "(requirement_name)"),
+    (escape_name_callback, "(match)"),
+]
+
+
+@pytest.mark.parametrize(("documented", "expected"), SIGNATURES, ids=lambda given: getattr(given, "__name__", ""))
+def test_the_signature_is_the_documented_one(documented, expected):
+    signature = inspect.signature(documented)
+    plain = [each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values()]
+    assert str(signature.replace(parameters=plain, return_annotation=inspect.Signature.empty)) == expected
+
+
+def test_nothing_is_unpacked_before_the_source_is_asked_for(config, tmp_path):
+    path = tmp_path / "alpha-1.0.tar.gz"
+    path.write_bytes(b"no archive")
+    requirement = from_archive(config, path, metadata=METADATA)
+    assert (str(requirement), requirement.is_editable, requirement.is_direct) == ("Alpha (1.0)", False, False)
+    assert requirement.related_archives == [str(path)]
+    assert requirement.checksum == hashlib.sha256(b"no archive").hexdigest()
+    assert requirement.last_modified == os.path.getmtime(path)
+    with pytest.raises(DamagedSourceDistribution, match="cannot be unpacked"):
+        assert requirement.source_directory
+
+
+def test_an_sdist_needs_something_to_be_built_with(config, tmp_path):
+    path = tmp_path / "alpha-1.0.tar.gz"
+    for name, known in (("setup.py", True), ("pyproject.toml", True), ("setup.cfg", False)):
+        with tarfile.open(path, "w:gz") as archive:
+            archive.addfile(tarfile.TarInfo(f"alpha-1.0/{name}"))
+        requirement = from_archive(config, path)
+        if known:
+            assert not requirement.is_wheel
+        else:
+            with pytest.raises(UnknownDistributionFormat, match=r"alpha-1\.0\.tar\.gz"):
+                assert requirement.is_wheel
+
+
+def test_the_archive_is_found_by_a_url_with_quoted_characters(config, tmp_path):
+    (tmp_path / "a b#c").mkdir()
+    path = make_sdist(str(tmp_path / "a b#c"), "alpha", "1.0")
+    assert Requirement(config, item(url=(tmp_path / "a b#c" / "alpha-1.0.tar.gz").as_uri())).related_archives == [path]
+
+
+@pytest.mark.parametrize(
+    ("character", "expected"),
+    [("-", "[-_]"), ("_", "[-_]"), (".", r"\."), ("+", r"\+")],
+)
+def test_one_character_of_a_name_is_escaped(character, expected):
+    assert re.sub("[^a-z]", escape_name_callback, f"a{character}b") == f"a{expected}b"
