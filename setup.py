@@ -57,7 +57,7 @@ setup(
         "docs": ["sphinx"],
     },
     entry_points={
-        "console_scripts": ["pip-accel = pip_accel.cli:main"],
+        "console_scripts": ["pip-accel = pip_accel.cli:run_alone"],
         "pip_accel.cache_backends": [
             "local = pip_accel.caches.local",
             "s3 = pip_accel.caches.s3 [s3]",

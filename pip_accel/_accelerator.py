@@ -326,11 +326,11 @@ def install(
     :raises BinaryDistributionError: a build failed; the context has what was ``built``, and whether an index was asked
         (``online``).
     """
-    from pip_accel._plan.question import view_settings
+    from pip_accel._plan.question import view_of
 
     if request.manner.log:
         _open_log(request.manner.log)
-    view = view_settings(request, resources.target, resources.index.tag)
+    view = view_of(request, resources)
     with open_engine(resources, request, say, watcher, view=view) as engine:
         engine.eager, engine.unpacks = engine.eager and not request.manner.dry_run, not request.manner.dry_run
         if is_curable is not None:
@@ -530,7 +530,7 @@ def open_engine(
 
     from pip_accel._build.recipe import Recipe, see_outside
     from pip_accel._engine import Engine
-    from pip_accel._plan.question import build_environ, demands_of, settings_for_builds, view_settings
+    from pip_accel._plan.question import build_environ, demands_of, settings_for_builds, view_of
 
     recipe = Recipe(
         request.build_isolation,
@@ -553,7 +553,7 @@ def open_engine(
     engine = Engine(
         resources,
         recipe,
-        settings_for_builds(view or view_settings(request, resources.target, resources.index.tag), own=recipe.apart),
+        settings_for_builds(view or view_of(request, resources), own=recipe.apart),
         build_environ(request, resources.environ),
         say,
         constraints=(demands_of(request.build_constraints), words),

@@ -77,7 +77,7 @@ def _push(invocation: Invocation) -> int:
         if not sharing.gives:
             raise Refused("The shared cache is only read from here (s3-readonly)")
         engine.borrows = False  # what is missing there is to be made good
-        question, plan = make_plan(engine, request, view, messages.info)
+        question, plan = make_plan(engine, request, view, messages)
         engine.trees(plan.pins)
         share = engine.offer(question, plan, quiet=request.manner.verbosity < 0)
         if share is None and not sharing.gives:
@@ -97,7 +97,7 @@ def _pull(invocation: Invocation) -> int:
     from pip_accel._accelerator import ask
 
     with _shared(invocation, "pull") as (request, messages, engine, view):
-        question, _, _ = ask(engine, request, view, messages.info)
+        question, _, _ = ask(engine, request, view, messages)
         plan = engine.borrow(question)
         if plan is None:
             raise Refused(

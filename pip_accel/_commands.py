@@ -52,7 +52,7 @@ def opened(invocation: Invocation, *more: str) -> Iterator[Open]:
     from pip_accel._accelerator import open_engine
     from pip_accel._environment import find_target, validate_environment
     from pip_accel._plan.arguments import parse
-    from pip_accel._plan.question import view_settings
+    from pip_accel._plan.question import view_of
     from pip_accel._resources import open_resources
 
     before, words, environ, config = invocation
@@ -66,8 +66,8 @@ def opened(invocation: Invocation, *more: str) -> Iterator[Open]:
         if python is None:
             validate_environment(environ)
         with open_resources(config, find_target(python), python, environ) as resources:
-            view = view_settings(request, resources.target, resources.index.tag)
-            with open_engine(resources, request, messages.info, view=view) as engine:
+            view = view_of(request, resources)
+            with open_engine(resources, request, messages, view=view) as engine:
                 yield Open(request, messages, engine, view)
     except Unsupported as reason:
         raise Refused(f"pip-accel does not serve these words and settings: {reason}") from reason

@@ -34,10 +34,13 @@ def _main() -> None:
         except Exception:
             continue
         data = _header(source, mtime, by_hash=by_hash) + marshal.dumps(code)
-        with open(target, "wb") as stream:
-            stream.write(data)
-        os.chmod(target, mode)
-        os.utime(target, (mtime, mtime))
+        try:
+            with open(target, "wb") as stream:
+                stream.write(data)
+            os.chmod(target, mode)
+            os.utime(target, (mtime, mtime))
+        except OSError as error:
+            sys.exit(f"{target}: {error.strerror}")
         made.append((target, len(data)))
     print(json.dumps(made))
 

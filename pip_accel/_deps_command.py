@@ -121,7 +121,7 @@ def _plan(invocation: Invocation, words: _Words) -> int:
         failed: list[Failure] = []
         pins: Sequence[Pin] = ()
         try:
-            pins = [pin for pin in make_plan(engine, request, view, messages.info)[1].pins if is_source(pin)]
+            pins = [pin for pin in make_plan(engine, request, view, messages)[1].pins if is_source(pin)]
             engine.trees(pins)
         except BinaryDistributionError as error:
             failed = failures_of(error)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from pip_accel import _fs
 from pip_accel._index import name_and_version
+from pip_accel._messages import speaker
 from pip_accel._metadata import all_headers, read_headers
 from pip_accel._names import canonical_name
 from pip_accel._plan.clauses import applies, counts
@@ -235,7 +236,7 @@ class Directs:
                 environ=environ,
                 work=resources.directory("url"),
                 passes=resources.config.max_retries,
-                on_retry=lambda reason: self._say(f"pip failed and will be asked again: {reason}"),
+                on_retry=lambda reason: speaker(self._say, "warning")(f"pip failed and will be asked again: {reason}"),
                 keep_log=self._request.manner.log,
             )
             if len(downloads.files) != 1:

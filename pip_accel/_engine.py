@@ -22,6 +22,7 @@ from typing import NamedTuple
 from pip_accel import _fs
 from pip_accel._digests import digest_of
 from pip_accel._index import ViewSettings, name_and_version
+from pip_accel._messages import speaker
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._process import Ended, Workers, results
 from pip_accel._values import Archive, Pin, Plan, Tree
@@ -59,7 +60,7 @@ class _Pass:
         self.place = place  #: directory of its temporary files
         self.pinned = pinned  #: versions of which there is no choice, by canonical name
         self.answers: dict[tuple[str, str], tuple[bytes, Prepared]] = {}  #: by canonical name and version
-        self.failure: PipAcceleratorError | None = None
+        self.failure: Exception | None = None
         self.whole = False  #: whether it works on one repository, all of which is needed
 
     def answer_to(self, archive: Archive) -> tuple[bytes, Prepared] | None:
@@ -177,13 +178,23 @@ class Engine:
 
                 self._caches = CacheManager(
                     self.resources.config,
-                    on_failure=lambda name, error: say(f"The cache backend {name} is off for this run: {error}"),
+                    on_failure=self._tell_of_backend,
+                    on_disabled=lambda name, error: speaker(self._say, "debug")(f"{name} is not used: {error}"),
                     on_report=say,
                     on_borrow=self.resources.note_borrowing if not self._recipe.own else None,
                     directory=self.resources.directory,
                     alone=not self.resources.kept,
                 )
             return self._caches
+
+    def _tell_of_backend(self, name: str, error: Exception) -> None:
+        import traceback
+
+        from pip_accel._text import escape_unprintable
+
+        text = escape_unprintable(f"The cache backend {name} is off for this run: {error}")
+        speaker(self._say, "warning")(text)
+        speaker(self._say, "debug")("".join(traceback.format_exception(error)))
 
     @property
     def sharing(self) -> Sharing | None:
@@ -542,7 +553,7 @@ class Engine:
         with self._working_for(pass_.chain):
             try:
                 return self._pool.enter(lambda place: self._prepare(pass_, source, place, kind), directory)
-            except PipAcceleratorError as error:
+            except (PipAcceleratorError, OSError) as error:
                 pass_.failure = error
                 raise
             except Ended:

@@ -21,11 +21,13 @@ __all__ = [
     "lock_file",
     "make_directory",
     "move",
+    "naming",
     "prune",
     "publish",
     "read_bytes",
     "read_text",
     "remove_free_locks",
+    "release",
     "remove_tree",
     "replacing",
     "staging",
@@ -81,6 +83,17 @@ def make_directory(path: str) -> None:
 
 
 @contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Have the errors of an open file, which say nothing of where it is, name it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = path
+        raise
+
+
+@contextmanager
 def replacing(path: str, *, mode: int = 0o644) -> Iterator[BinaryIO]:
     """Give a stream for the new content of a file, which takes its name when all is written, and not on an error.
 
@@ -92,7 +105,7 @@ def replacing(path: str, *, mode: int = 0o644) -> Iterator[BinaryIO]:
     temporary = unique_name(path)
     handle = os.open(temporary, flags, mode)
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with naming(path), os.fdopen(handle, "wb") as stream:
             yield stream
         move(temporary, path)
     except BaseException:
@@ -112,12 +125,15 @@ def write_file(path: str, content: bytes | str, *, mode: int = 0o644) -> None:
 def read_bytes(path: str, *, touch: bool = False) -> bytes:
     """Give the content of a file, by a third of the system calls of :func:`open`.
 
-    :param touch: whether that counts as a change of the file.
+    :param touch: whether that counts as a change of the file, if it may be changed.
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
         if touch:
-            os.utime(handle if os.utime in os.supports_fd else path)
+            try:
+                os.utime(handle if os.utime in os.supports_fd else path)
+            except OSError:
+                pass
         size = os.fstat(handle).st_size
         data = os.read(handle, size + 1)
         while len(data) != size and (more := os.read(handle, _BLOCK)):  # it is longer now, or no plain file
@@ -297,7 +313,16 @@ def lock_file(
                     _unlink_if_there(path)
             return
         finally:
-            os.close(handle)
+            release(handle)
+
+
+def release(handle: int) -> None:
+    """Close a lock. Nothing was written to its file, so nothing is lost where the system has something to say of that.
+    """
+    try:
+        os.close(handle)
+    except OSError:
+        pass
 
 
 def remove_free_locks(directory: str) -> None:
@@ -312,7 +337,7 @@ def remove_free_locks(directory: str) -> None:
         if handle is not None:
             if _is_file(handle, path):
                 _unlink_if_there(path)
-            os.close(handle)
+            release(handle)
 
 
 def _wait_for(handle: int, shared: bool, pause: Callable[[float], None] | None) -> None:

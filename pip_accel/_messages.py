@@ -9,10 +9,10 @@ import os
 import sys
 import time
 from _thread import RLock  # not from threading, which a run that only installs need not import
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["Messages"]
+__all__ = ["Messages", "speaker"]
 
 _LEVELS = {"NOTSET": 0, "DEBUG": 10, "INFO": 20, "WARN": 30, "WARNING": 30, "ERROR": 40, "CRITICAL": 50, "FATAL": 50}
 
@@ -29,6 +29,10 @@ class Messages:
         self.lock = RLock()  #: held while something is printed
         self._format = log_format
         self._shown = ""
+
+    def __call__(self, text: str) -> None:
+        """Do the same as :meth:`info`, for those who are only given what says something."""
+        self.info(text)
 
     def debug(self, text: str) -> None:
         """Say what helps to find out why something happened."""
@@ -100,6 +104,14 @@ class Messages:
             logger.propagate = False
             coloredlogs.install(level=max(self.level, 1), logger=logger, fmt=self._format, stream=sys.stderr)
         logger.log(_LEVELS[level], "%s", text)
+
+
+def speaker(say: Callable[[str], None], level: str) -> Callable[[str], None]:
+    """Give what says something at a level. Where ``say`` knows no levels, it says all but ``debug``."""
+    found: Callable[[str], None] | None = getattr(say, level, None)
+    if found is None:
+        return say if level != "debug" else lambda text: None
+    return found
 
 
 def _terminal_width() -> int:

@@ -165,8 +165,11 @@ def open_data_directory(path: str) -> None:
     try:
         os.makedirs(os.path.join(path, "tmp"), mode=0o700, exist_ok=True)
         probe = _fs.unique_name(os.path.join(path, "tmp", "probe"))
-        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        os.unlink(probe)
+        handle = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.close(handle)
+        finally:
+            os.unlink(probe)
     except OSError as error:
         raise _unusable(path, error.strerror or str(error)) from error
 
@@ -184,8 +187,7 @@ def find_fault(status: os.stat_result) -> str:
 
 def _unusable(path: str, reason: str) -> DataDirectoryError:
     return DataDirectoryError(
-        "The data directory {path} cannot be used ({reason}): pip does this run alone. "
-        "Choose another one with $PIP_ACCEL_CACHE.",
+        "The data directory {path} cannot be used ({reason}). Choose another one with $PIP_ACCEL_CACHE.",
         path=path,
         reason=reason[:1].lower() + reason[1:],
     )
@@ -213,7 +215,7 @@ def open_resources(
     try:
         open_data_directory(config.data_directory)
     except ConfigError as error:  # no home directory; what somebody set was checked before
-        raise DataDirectoryError("{error} pip does this run alone.", error=error) from error
+        raise DataDirectoryError("{error}", error=error) from error
     with open_temporary(config.data_directory) as temporary:
         yield Resources(config, target, python, environ, temporary)
 
@@ -230,15 +232,19 @@ def open_temporary(directory: str) -> Iterator[str]:
     temporary = os.path.join(root, f"run-{name}")
     nascent = os.path.join(root, f"new-{name}")
     os.mkdir(nascent, 0o700)
-    holder = _fs.try_lock(os.path.join(nascent, "lock"))
-    os.rename(nascent, temporary)  # only now do other runs look for its lock
+    try:
+        holder = _fs.try_lock(os.path.join(nascent, "lock"))
+        os.rename(nascent, temporary)  # only now do other runs look for its lock
+    except OSError:
+        _remove(nascent)
+        raise
     try:
         with _fs.staging(directory, temporary):
             yield temporary
     finally:
         _remove(temporary)
         if holder is not None:
-            os.close(holder)
+            _fs.release(holder)
 
 
 def _remove(temporary: str) -> None:
@@ -277,7 +283,7 @@ def _sweep(root: str) -> None:
             for path in (entry.path, *_elsewhere(entry.path)):
                 end_strays(path)
             _remove(entry.path)
-            os.close(handle)
+            _fs.release(handle)
             _fs.remove_free_locks(os.path.join(os.path.dirname(root), "locks"))
 
 

@@ -128,7 +128,7 @@ class Sharing:
     @property
     def gives(self) -> bool:
         """Whether any shared cache may be written to."""
-        return any(not backend.read_only for backend in self._caches.shared)
+        return any(map(self._caches.may_write, self._caches.shared))
 
     # Archives
 

@@ -72,10 +72,15 @@ class _Terminated(BaseException):
 
 def main() -> None:
     """Run the program; its words are in ``sys.argv``. Leaves by ``SystemExit`` if the status is not 0."""
-    gc.disable()  # a run leaves few circles behind and ends soon; to look for them takes a tenth of a short one
     status = _run(sys.argv[1:], os.environ)
     if status != 0:
         sys.exit(status)
+
+
+def run_alone() -> None:
+    """Do the same in a process that does nothing else."""
+    gc.disable()  # a run leaves few circles behind and ends soon; to look for them takes a tenth of a short one
+    main()
 
 
 def _run(words: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -92,8 +97,17 @@ def _run(words: Sequence[str], environ: Mapping[str, str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains when it ends
         return 1
     except PipAcceleratorError as error:
-        print(f"ERROR: {error}", file=sys.stderr)
+        _show(error, _verbosity(words))
         return 1
+
+
+def _show(error: PipAcceleratorError, verbosity: int) -> None:
+    """Show an error, and with ``-v`` where it came from."""
+    if verbosity > 0:
+        import traceback
+
+        traceback.print_exception(error)
+    print(f"ERROR: {error}", file=sys.stderr)
 
 
 def _dispatch(words: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -123,15 +137,15 @@ def _dispatch(words: Sequence[str], environ: Mapping[str, str]) -> int:
                 with _signals_raise():
                     return deps(Invocation(words[: command[0]], words[command[0] + 1 :], environ, config))
             if command is None or command[1] != "install":
-                return _hand_over(words, environ)
+                return _hand_over(words, environ, offline=config.offline)
         return _install(asked, words, environ, config)
 
 
-def _hand_over(words: Sequence[str], environ: Mapping[str, str]) -> int:
+def _hand_over(words: Sequence[str], environ: Mapping[str, str], *, offline: bool = False) -> int:
     from pip_accel._plan.pip import hand_over
 
     sys.stdout.flush()
-    return hand_over(words, environ)
+    return hand_over(words, environ, offline=offline)
 
 
 def _install(asked: _Asked, words: Sequence[str], environ: Mapping[str, str], config: Config) -> int:
@@ -145,8 +159,10 @@ def _install(asked: _Asked, words: Sequence[str], environ: Mapping[str, str], co
         if "PIP_PYTHON" not in environ and not any(word.startswith("--python") for word in words):
             validate_environment(environ)
         loud = Messages(config.log_verbosity, config.log_format, _verbosity(words))
+        for warning in config.warnings:
+            loud.warning(warning)
         loud.debug(f"pip does all of it: {reason}")
-        return _hand_over(words, environ)
+        return _hand_over(words, environ, offline=config.offline)
     messages = Messages(config.log_verbosity, config.log_format, manner.verbosity)
     for warning in config.warnings:
         messages.warning(warning)
@@ -156,13 +172,13 @@ def _install(asked: _Asked, words: Sequence[str], environ: Mapping[str, str], co
         with _signals_raise():
             return _install_into(asked, environ, config, messages)
     except DataDirectoryError as error:
-        messages.warning(str(error))
+        messages.warning(f"{error} pip does this run alone.")
     except Unsupported as reason:
         if reason.context.get("alarming"):
             messages.warning(str(reason))
         else:
             messages.debug(f"pip does all of it: {reason}")
-    return _hand_over(words, environ)
+    return _hand_over(words, environ, offline=config.offline)
 
 
 class _Asked:
@@ -237,7 +253,7 @@ def _install_into(asked: _Asked, environ: Mapping[str, str], config: Config, mes
     check_target(target, manner)
     printer = Printer(manner, target, environ.get("PATH", ""), messages)
     with ExitStack() as locks:
-        locks.enter_context(secure(target, manner, messages.info, messages.warning))
+        locks.enter_context(secure(target, manner, messages, messages.warning))
         try:
             keep = not manner.no_cache
             with open_resources(config, target, manner.python, environ, keep=keep) as resources, ExitStack() as stack:
@@ -257,12 +273,12 @@ def _install_into(asked: _Asked, environ: Mapping[str, str], config: Config, mes
                         )
                     if outcome is None:
                         ask = (lambda text: None) if manner.no_input else None
-                        rounds = Rounds(config, target=target, say=messages.info, ask=ask, dry_run=manner.dry_run)
+                        rounds = Rounds(config, target=target, say=messages, ask=ask, dry_run=manner.dry_run)
                         attempt = partial(
                             install,
                             resources,
                             asked.request,
-                            say=messages.info,
+                            say=messages,
                             watcher=watch,
                             on_plan=printer.announce if not printer.announced else None,
                             on_replace=printer.replaced,
@@ -281,7 +297,7 @@ def _install_into(asked: _Asked, environ: Mapping[str, str], config: Config, mes
                             raise OSError(sign) from error
                     if isinstance(error, PipFailed):
                         return _show_failure(error)
-                    print(f"ERROR: {error}", file=sys.stderr)
+                    _show(error, manner.verbosity)
                     if error.context.get("advice"):
                         print(f"ERROR: {error.context['advice']}", file=sys.stderr)
                     return _PIP_CRASHED if isinstance(error, DamagedSourceDistribution) else 1
@@ -308,7 +324,7 @@ def _install_into(asked: _Asked, environ: Mapping[str, str], config: Config, mes
                 print(f"ERROR: Could not install packages due to an OSError: {error}", file=sys.stderr)
                 return 1
             raise DataDirectoryError(
-                "The data directory {path} failed ({error}): pip does this run alone.",
+                "The data directory {path} failed ({error}).",
                 path=config.data_directory,
                 error=error,
             ) from error

@@ -22,6 +22,7 @@ SYSTEM_FILE = "/etc/pip-accel.conf"
 USER_FILE = "~/.pip-accel/pip-accel.conf"  # also root's, wherever the data directory is
 FILE_VARIABLE = "PIP_ACCEL_CONFIG"
 SECTION = "pip-accel"
+_OF_BACKENDS = ("s3_", "silence_boto")  #: what the names of properties begin with that only a cache backend reads
 
 _T = TypeVar("_T")
 _UNSET = object()
@@ -119,11 +120,11 @@ class _Option(Generic[_T]):
         value = config.get(self.name, self.variable, self.key, default=_UNSET)
         if value is _UNSET:
             return self.default(config)
-        if value is None:
+        if value is None and (self.parse in _NONE_TOO or self.default(config) is None):
             return None
-        if isinstance(value, (list, tuple)):
-            return tuple(value)
         try:
+            if isinstance(value, (list, tuple)) and self.parse in (_words, _names):
+                return tuple(map(str, value))
             # What was assigned has its type already, but may be out of range, or a path that is not a text.
             return self.parse(str(value))
         except ConfigError:
@@ -196,8 +197,49 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(text.split())
+    if any("=" in name for name in names):
+        raise ValueError("names of variables, with blanks between them")
+    return names
+
+
 def _text_or_none(text: str) -> str | None:
     return text.strip() or None
+
+
+class _Fields(dict[str, Any]):
+    """What a message has for each field that :mod:`logging` or coloredlogs knows."""
+
+    def __missing__(self, name: str) -> Any:
+        if name in _NUMBERS:
+            return 1
+        if name in _TEXTS:
+            return ""
+        raise ValueError(name)
+
+
+_NUMBERS = ["created", "levelno", "lineno", "msecs", "process", "relativeCreated", "thread"]
+_TEXTS = ["asctime", "filename", "funcName", "hostname", "levelname", "message", "module", "name", "pathname"]
+_TEXTS += ["processName", "programname", "taskName", "threadName", "username"]
+
+
+def _log_format(text: str) -> str:
+    """See that messages can be written in a format."""
+    import re
+
+    try:
+        text % _Fields()
+        sound = re.search(r"%\(\w+\)", text) is not None
+    except (ValueError, TypeError):
+        sound = False
+    if not sound:
+        raise ValueError("a text with fields of logging, such as %(asctime)s %(levelname)s %(message)s")
+    return text
+
+
+#: Those of which ``None`` can be assigned: a text says so, too, or has a word for it.
+_NONE_TOO = (parse_size, parse_timespan, _text_or_none)
 
 
 class Config:
@@ -281,11 +323,13 @@ class Config:
         self._values.clear()
 
     def check(self) -> None:
-        """See that all values can be understood that were set.
+        """See that all values can be understood that were set, but those of cache backends, which these see to.
 
         :raises ConfigError: one cannot; has where it comes from, the value and what is accepted.
         """
         for option in _OPTIONS:
+            if option.name.startswith(_OF_BACKENDS):
+                continue
             if self.get(option.name, option.variable, option.key, default=_UNSET) is not _UNSET:
                 getattr(self, option.name)
 
@@ -350,7 +394,7 @@ class Config:
 
     @_option(None, None, parse_boolean)
     def on_debian(self) -> bool:
-        """Whether this is Debian or a derivative."""
+        """Whether this is Debian or a derivative. Nothing here depends on it any more."""
         return os.path.exists("/etc/debian_version")
 
     @_option(None, None, _path)
@@ -409,7 +453,7 @@ class Config:
         """A text of the user's that belongs to the key of everything that is built."""
         return ""
 
-    @_option("PIP_ACCEL_KEY_VARIABLES", "key-variables", _words)
+    @_option("PIP_ACCEL_KEY_VARIABLES", "key-variables", _names)
     def key_variables(self) -> tuple[str, ...]:
         """Names of further environment variables that belong to the key of everything that is built."""
         return ()
@@ -428,7 +472,7 @@ class Config:
 
     # Messages.
 
-    @_option("PIP_ACCEL_LOG_FORMAT", "log-format", str)
+    @_option("PIP_ACCEL_LOG_FORMAT", "log-format", _log_format)
     def log_format(self) -> str:
         """Format of the messages, with the fields of :class:`coloredlogs.ColoredFormatter`."""
         # coloredlogs.DEFAULT_LOG_FORMAT: importing it takes as long as a warm run.

@@ -78,6 +78,7 @@ class PipFailed(PipAcceleratorError):
     """
 
     def __init__(self, text: str, **context: object) -> None:
+        context = {"command": (), "status": None, "output": "", **context}
         super().__init__(text, **{name: _mask(value) for name, value in context.items()})
 
 
@@ -98,7 +99,13 @@ class Edited(LinkError):
 
 
 class BinaryDistributionError(PipAcceleratorError):
-    """Base for the errors of building a binary distribution: the one to catch."""
+    """Base for the errors of building a binary distribution: the one to catch.
+
+    The context has the ``output`` of the build, which is empty where none had begun.
+    """
+
+    def __init__(self, text: str, **context: object) -> None:
+        super().__init__(text, **{"output": "", **context})
 
 
 class InvalidSourceDistribution(BinaryDistributionError):

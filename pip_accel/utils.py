@@ -160,7 +160,9 @@ def uninstall(*package_names: str) -> None:
 
     :raises PipFailed: one of them is not installed (then all of them stay), or pip says why it cannot.
     """
-    command = [sys.executable, "-m", "pip", "uninstall", "--yes", *package_names]
+    from pip_accel._plan.pip import pip_command
+
+    command = [*pip_command(None), "uninstall", "--yes", *package_names]
     for name in package_names:
         # pip only warns then, and ends with 0.
         if not is_installed(name):

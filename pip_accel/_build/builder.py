@@ -511,6 +511,7 @@ class Builder:
                 label=task.label,
                 name=contents.name,
                 version=contents.version,
+                output=task.lent.backend.output,
             )
         path = os.path.join(task.work, "result.tar.gz")
         with open(path, "wb") as stream:

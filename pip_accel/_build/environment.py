@@ -121,7 +121,8 @@ def make_environment(directory: str, target: Target, environ: Mapping[str, str])
     os.makedirs(library)
     for name in ("python", "python3", f"{implementation}{minor}"):
         os.symlink(target.base_python, os.path.join(scripts, name))
-    with open(os.path.join(directory, "pyvenv.cfg"), "w", encoding="utf-8") as stream:
+    settings = os.path.join(directory, "pyvenv.cfg")
+    with _fs.naming(settings), open(settings, "w", encoding="utf-8") as stream:
         stream.write(f"home = {os.path.dirname(target.base_python)}\n")
         stream.write(f"include-system-site-packages = false\nversion = {target.version}\n")
     python = os.path.join(scripts, "python")
@@ -170,7 +171,7 @@ def fill_environment(environment: BuildEnvironment, trees: Iterable[Tree], templ
         linker.link(tree.path, layout.links)
         for write in filter(None, (*layout.writes, layout.record)):
             clear(write.path)
-            with open(write.path, "wb") as stream:
+            with _fs.naming(write.path), open(write.path, "wb") as stream:
                 stream.write(write.data)
             os.chmod(write.path, write.mode)
             if write.mtime is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyproject_hooks
 from pyproject_hooks import BackendUnavailable, BuildBackendHookCaller, HookMissing
 
 from pip_accel._build.source import BuildSystem
+from pip_accel._fs import naming
 from pip_accel._process import run
 from pip_accel.exceptions import BuildFailed, NoBuildOutput, Unsupported
 
@@ -84,12 +86,17 @@ class Backend:
         reason = str(error.traceback).strip().rpartition("\n")[2]  # what was raised; the rest is about this process
         return self._failure(f"cannot import build backend {error.backend_name!r} ({reason})")
 
+    def _call(self, hook: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a hook, which is told all in a file, and answers in one."""
+        with naming(tempfile.gettempdir()):
+            return hook(*arguments)
+
     def requires(self) -> list[str]:
         """Ask which requirements a build has beyond those in ``pyproject.toml``."""
         caller = self._caller
         try:
             ask = caller.get_requires_for_build_editable if self._editable else caller.get_requires_for_build_wheel
-            return list(ask(self._settings))
+            return list(self._call(ask, self._settings))
         except HookMissing:
             return []
         except BackendUnavailable as error:
@@ -99,9 +106,9 @@ class Backend:
         """Prepare the metadata; give the path of the ``.dist-info`` directory."""
         caller = self._caller
         try:
-            if self._editable:
-                return os.path.join(directory, caller.prepare_metadata_for_build_editable(directory, self._settings))
-            return os.path.join(directory, caller.prepare_metadata_for_build_wheel(directory, self._settings))
+            editable = self._editable
+            prepare = caller.prepare_metadata_for_build_editable if editable else caller.prepare_metadata_for_build_wheel
+            return os.path.join(directory, self._call(prepare, directory, self._settings))
         except HookMissing as error:
             raise Unsupported("the build backend of {label} knows no editables", label=self.label) from error
         except BackendUnavailable as error:
@@ -114,7 +121,7 @@ class Backend:
         """
         try:
             build = self._caller.build_editable if self._editable else self._caller.build_wheel
-            name = build(directory, self._settings, metadata)
+            name = self._call(build, directory, self._settings, metadata)
         except BackendUnavailable as error:
             raise self._unavailable(error) from error
         path = os.path.join(directory, name)

@@ -71,14 +71,18 @@ def unpack_sdist(path: str, into: str) -> str:
 
     :raises UnsafeArchive: a member would leave that directory.
     :raises DamagedSourceDistribution: it is no archive that can be read.
+    :raises OSError: its files cannot be written.
     """
     os.makedirs(into, exist_ok=True)
     try:
-        if path.endswith(".zip"):
-            _unpack_zip(path, into)
-        else:
-            _unpack_tar(path, into)
+        with _fs.naming(into):
+            if path.endswith(".zip"):
+                _unpack_zip(path, into)
+            else:
+                _unpack_tar(path, into)
     except _UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the system: what is damaged has no number
+            raise
         raise DamagedSourceDistribution("{path} cannot be unpacked: {error}", path=path, error=error) from error
     entries = os.listdir(into)
     if len(entries) == 1 and os.path.isdir(os.path.join(into, entries[0])):

@@ -13,6 +13,7 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 
+from pip_accel._fs import naming
 from pip_accel._install.link import copy
 from pip_accel._install.staging import Entry
 from pip_accel._install.steps import Steps
@@ -50,7 +51,7 @@ class Journal:
             "entries": entries,
         }
         temporary = os.path.join(self._root, "journal.tmp")
-        with open(temporary, "w", encoding="ascii") as stream:
+        with naming(temporary), open(temporary, "w", encoding="ascii") as stream:
             stream.write(json.dumps(contents))
             if steps.moves:  # a loss of power must not part these files from their names
                 stream.flush()
@@ -123,7 +124,15 @@ def _undo(root: str, contents: bytes) -> None:
 
 
 def _tidy_up(root: str) -> None:
-    """Remove the directory of a transaction; what cannot be removed now is left to the next run."""
+    """Remove the directory of a transaction; what cannot be removed, though it is tried again, is left to the next run.
+    """
+    for _ in range(2):
+        _remove_what_can_be(root)
+        if not os.path.exists(root):
+            break
+
+
+def _remove_what_can_be(root: str) -> None:
     stash, new = os.path.join(root, "stash"), os.path.join(root, _NEW)
     try:
         _remove_with(os.rmdir, new)  # after a commit all that was in them is elsewhere

@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 
+from pip_accel._fs import naming
 from pip_accel._values import Launcher, Target
 from pip_accel.exceptions import UnsafeArchive, Unsupported
 
@@ -208,7 +209,7 @@ def _make_probe(workdir: str) -> str:
     }
     members["RECORD"] = "".join(f"{info}/{name},,\n" for name in (*members, "RECORD"))
     path = os.path.join(workdir, "pip_accel_probe-1-py3-none-any.whl")
-    with zipfile.ZipFile(path, "w") as archive:
+    with naming(path), zipfile.ZipFile(path, "w") as archive:
         for name, text in members.items():
             archive.writestr(f"{info}/{name}", text)
     return path

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from pip_accel._install.layout import Whole, Write, format_rows
-from pip_accel._install.link import Linker, find_damage_in, make_file
+from pip_accel._install.link import Linker, find_damage_in, make_file, why
 from pip_accel._values import Change, Target
 from pip_accel.exceptions import Edited, LinkError
 
@@ -164,13 +164,21 @@ def _make(whole: Whole, target: int, linker: Linker, *, check: bool) -> None:
             if damage is not None:
                 raise Edited("{path} was edited in some environment", path=os.path.join(bundle.root, damage))
             for path in bundle.directories:
-                os.mkdir(path, dir_fd=target)
+                _make_directory(path, target, whole.base)
             linker.link_bundle(bundle, source, target, whole.base)
         finally:
             os.close(source)
     record = Write(os.path.join(whole.names[-1], "RECORD"), format_rows(whole.rows, whole.bundles), whole.mode, None)
     for write in (*whole.writes, record):
         make_file(write, target, whole.base)
+
+
+def _make_directory(path: str, directory: int, base: str) -> None:
+    try:
+        os.mkdir(path, dir_fd=directory)
+    except OSError as error:
+        path = os.path.join(base, path)
+        raise LinkError("Cannot make {path}: {why}", path=path, why=why(error), error=error) from error
 
 
 def _weigh(whole: Whole) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from pip_accel._install.journal import Journal, recover, remove_empty
-from pip_accel._install.link import Linker, find_damage, find_damaged_file, make_file
+from pip_accel._install.link import Linker, find_damage, find_damaged_file, make_file, why
 from pip_accel._install.staging import Entry, find_whole, stage
 from pip_accel._install.steps import Steps, decide
 from pip_accel._values import Change, Target
@@ -169,7 +169,7 @@ def _carry_out(steps: Steps, entries: Sequence[Entry], linker: Linker) -> None:
         try:
             os.rename(staged, final)
         except OSError as error:
-            raise LinkError("Cannot install {path}: {error}", path=final, error=error) from error
+            raise LinkError("Cannot install {path}: {why}", path=final, why=why(error), error=error) from error
     for write in steps.records:
         make_file(write)
 

@@ -119,7 +119,10 @@ class Remembered(NamedTuple):
             return None
         for archive in archives:
             resources.index.touch(archive)
-        os.utime(self.path)
+        try:
+            os.utime(self.path)
+        except OSError:
+            pass
         return plan
 
 
@@ -149,7 +152,8 @@ def recall(
             return None
         if any(digest.of(_read(path.replace("\0", prefix))) != value for path, value in meaning["files"].items()):
             return None
-        if any(describe_place(place) != value for place, value in meaning["places"].items()):
+        trust = config.trust_mod_times
+        if any(describe_place(place, trust=trust) != value for place, value in meaning["places"].items()):
             return None
         limit = config.index_max_age
         oldest = time.time() - limit if limit is not None else 0
@@ -215,11 +219,12 @@ def _keep(
     output, errors = (shown_lines(text) for text in (plan.output, plan.errors))
     python, others = _split(recording.words)
     prefix = _prefix_of(python)
+    links, trust = request.index.find_links, resources.config.trust_mod_times
     manner = request.manner if python is None else request.manner._replace(python=None)
     meaning = {
         "environ": {name: digest.of(resources.environ.get(name)) for name in recording.environ.names},
         "files": {_below(path, prefix): digest.of(content) for path, content in recording.files.items()},
-        "places": {place: describe_place(place) for place in request.index.find_links if not is_elsewhere(place)},
+        "places": {each: describe_place(each, trust=trust) for each in links if not is_elsewhere(each)},
         "manner": {**manner._asdict(), "destination": list(manner.destination)},
     }
     entry = {

@@ -45,6 +45,7 @@ _CURABLE = (
     "ConnectionResetError",
     "IncompleteRead",
     "IncompleteDownload",
+    "incomplete-download",
     "ProtocolError",
     "RemoteDisconnected",
     "500 Server Error",
@@ -109,8 +110,16 @@ def pip_command(python: str | None) -> list[str]:
     return [*_PIP, *(["--python", python] if python is not None else [])]
 
 
-def hand_over(words: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Let pip do the whole command, with our streams; give its status."""
+def hand_over(words: Sequence[str], environ: Mapping[str, str], *, offline: bool = False) -> int:
+    """Let pip do the whole command, with our streams; give its status.
+
+    :param offline: whether it is to be kept off the network.
+    """
+    if offline:
+        leading = ("no_proxy", "http_proxy", "https_proxy", "all_proxy", "pip_index_url", "pip_extra_index_url")
+        environ = {name: value for name, value in environ.items() if name.lower() not in leading}
+        dead = dict.fromkeys(("PIP_PROXY", "http_proxy", "https_proxy", "all_proxy"), _DEAD_PROXY)
+        environ |= {"PIP_NO_INDEX": "1", "PIP_RETRIES": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1", **dead}
     return pass_through([*_PIP, *words], environ)
 
 

@@ -25,13 +25,22 @@ def is_there(link: str) -> bool:
     return is_elsewhere(link) or os.path.exists(_path_of(link))
 
 
-def describe_place(link: str) -> str:
-    """Give a place of ``--find-links``, with what lies there if it is a directory or a page of this machine."""
+def describe_place(link: str, *, trust: bool = True) -> str:
+    """Give a place of ``--find-links``, with what lies there if it is a directory or a page of this machine.
+
+    :param trust: whether a file of the same size and modification time is still the same; else all of them are read.
+    """
     if is_elsewhere(link):
         return without_secrets(link)
     path = _path_of(link)
     paths = [os.path.join(path, name) for name in sorted(os.listdir(path))] if os.path.isdir(path) else [path]
-    return f"{path} {digest_of([[each, *_fs.state(each)] for each in paths])}"
+    describe = _fs.state if trust else _read
+    return f"{path} {digest_of([[each, *describe(each)] for each in paths])}"
+
+
+def _read(path: str) -> list[str]:
+    """Give the digest of a file; nothing for what is none."""
+    return [_fs.hash_file(path)] if os.path.isfile(path) else []
 
 
 def digest_place(link: str) -> str:

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from pip_accel._digests import digest_of
 from pip_accel._index import Known, name_and_version
+from pip_accel._messages import speaker
 from pip_accel._metadata import all_headers
 from pip_accel._names import canonical_name, canonical_version, leading_name
 from pip_accel._plan.clauses import (
@@ -549,7 +550,7 @@ def _fetch(pass_: _Pass, say: Callable[[str], None]) -> _Fetched:
             environ=environ,
             work=work,
             passes=resources.config.max_retries,
-            on_retry=lambda reason: say(f"pip failed and will be asked again: {reason}"),
+            on_retry=lambda reason: speaker(say, "warning")(f"pip failed and will be asked again: {reason}"),
             keep_log=question.log,
             translate=lambda text: lead_back(text, question.shown),
         )

@@ -26,20 +26,22 @@ if TYPE_CHECKING:
     from pip_accel._plan.pylock import Lock
     from pip_accel._plan.requirements import Root
     from pip_accel._plan.stand_ins import StandIn, Substituted
+    from pip_accel._resources import Resources
 
 __all__ = [
     "Direct",
     "Question",
     "build_environ",
-    "depends_on_machine",
     "demands_of",
+    "depends_on_machine",
+    "known_places",
     "make_question",
     "parse_build_requirement",
     "question_of_build",
     "roots_digest",
     "settings_for_builds",
-    "known_places",
     "shared_digest",
+    "view_of",
     "view_settings",
 ]
 
@@ -295,10 +297,11 @@ def depends_on_machine(texts: Iterable[str]) -> bool:
     return any(name in text for text in texts for name in _MARKERS_OF_MACHINES)
 
 
-def view_settings(request: Request, target: Target, tag: str) -> ViewSettings:
+def view_settings(request: Request, target: Target, tag: str, *, trust: bool = True) -> ViewSettings:
     """Give what decides which archives a request may see. Directories that it names are looked into.
 
     :param tag: of the target.
+    :param trust: whether files there with the same size and modification time are the same.
     """
     index = request.index
     hashes: dict[str, tuple[str, ...]] = {}
@@ -309,7 +312,7 @@ def view_settings(request: Request, target: Target, tag: str) -> ViewSettings:
         places=(
             without_secrets(index.index_url),
             tuple(dict.fromkeys(without_secrets(url) for url in index.extra_index_urls)),
-            tuple(dict.fromkeys(describe_place(link) for link in index.find_links)),
+            tuple(dict.fromkeys(describe_place(link, trust=trust) for link in index.find_links)),
             index.no_index,
         ),
         links=tuple(index.find_links),
@@ -320,6 +323,12 @@ def view_settings(request: Request, target: Target, tag: str) -> ViewSettings:
         pre=request.pre,
         hashes=hashes,
     )
+
+
+def view_of(request: Request, resources: Resources) -> ViewSettings:
+    """Give the same for a run."""
+    trust = resources.config.trust_mod_times
+    return view_settings(request, resources.target, resources.index.tag, trust=trust)
 
 
 def settings_for_builds(view: ViewSettings, *, own: bool = False) -> ViewSettings:

@@ -45,6 +45,9 @@ class AbstractCacheBackend(metaclass=CacheBackendMeta):
         """Whether nothing needs to be put."""
         return False
 
+    def _takes(self) -> bool:
+        return not self.read_only
+
     def report(self, text: str) -> None:
         """Tell the user, in one line, of something that is no failure. Whoever uses the backend sets this."""
 
@@ -96,6 +99,7 @@ class CacheManager:
 
     :param alone: use the local backend only, whatever others there are.
     :param on_failure: is told of a backend that failed, with the error; not of one that is not set up.
+    :param on_disabled: is told of a backend that is not set up.
     :param on_report: is told of what is no failure and a user should know all the same.
     :param on_borrow: is called whenever something comes from a shared backend.
     :param directory: makes a temporary directory, given the beginning of its name.
@@ -106,6 +110,7 @@ class CacheManager:
         config: Config,
         *,
         on_failure: Callable[[str, Exception], None] | None = None,
+        on_disabled: Callable[[str, Exception], None] | None = None,
         on_report: Callable[[str], None] | None = None,
         on_borrow: Callable[[], None] | None = None,
         directory: Callable[[str], str] | None = None,
@@ -116,6 +121,7 @@ class CacheManager:
         self.config = config
         self._alone = alone or config.offline
         self._on_failure = on_failure
+        self._on_disabled = on_disabled
         self._on_report = on_report
         self._on_borrow = on_borrow
         self._directory = directory
@@ -135,7 +141,7 @@ class CacheManager:
                 if not self._alone:
                     self._load_entry_points()
                 local = self._local
-                classes = sorted(_registered, key=lambda each: each.PRIORITY) if not self._alone else []
+                classes = _registered if not self._alone else []
                 others = [self._make(each) for each in classes if local is None or each is not type(local)]
                 self._backends = [each for each in (local, *others) if each is not None]
                 self._backends.sort(key=lambda each: each.PRIORITY)
@@ -143,6 +149,8 @@ class CacheManager:
 
     def _make(self, backend_class: type[AbstractCacheBackend]) -> AbstractCacheBackend | None:
         try:
+            if not isinstance(backend_class.PRIORITY, (int, float)):
+                raise CacheBackendError("its PRIORITY is no number")
             backend = backend_class(self.config)
         except Exception as error:  # a third party's constructor may raise anything
             self._report(backend_class.__name__, error)
@@ -171,8 +179,11 @@ class CacheManager:
                 self._report(entry_point.name, error)
 
     def _report(self, name: str, error: Exception) -> None:
-        if self._on_failure is not None and not isinstance(error, CacheBackendDisabledError):
-            self._on_failure(name, error)
+        # What was asked for and cannot be had is worth a word.
+        disabled = isinstance(error, CacheBackendDisabledError) and not error.context.get("wanted")
+        tell = self._on_disabled if disabled else self._on_failure
+        if tell is not None:
+            tell(name, error)
 
     def _switch_off(self, backend: AbstractCacheBackend, error: Exception) -> None:
         with self._changing:
@@ -310,4 +321,8 @@ class CacheManager:
         return path
 
     def _wants(self, backend: AbstractCacheBackend, filename: str) -> bool:
-        return not backend.read_only and not self._call(backend, "has", filename)
+        return self.may_write(backend) and not self._call(backend, "has", filename)
+
+    def may_write(self, backend: AbstractCacheBackend) -> bool:
+        """Whether a backend is in use, and takes what it is given."""
+        return self._call(backend, "_takes") is True

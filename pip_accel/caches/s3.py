@@ -78,7 +78,7 @@ class S3CacheBackend(AbstractCacheBackend):
         from importlib.util import find_spec
 
         if find_spec("boto3") is None:
-            raise CacheBackendDisabledError("The S3 cache needs boto3: install pip-accel[s3]")
+            raise CacheBackendDisabledError("The S3 cache needs boto3: install pip-accel[s3]", wanted=True)
 
     @property
     def read_only(self) -> bool:
@@ -118,7 +118,7 @@ class S3CacheBackend(AbstractCacheBackend):
         if not usual:  # other services reject the checksums that boto3 adds by default
             settings["request_checksum_calculation"] = "when_required"
             settings["response_checksum_validation"] = "when_required"
-        region = session.region_name or "us-east-1"
+        region = session.region_name or os.environ.get("AWS_REGION") or "us-east-1"
         return session.resource(
             "s3", endpoint_url=None if usual else url, region_name=region, config=BotoConfig(**settings)
         )

@@ -97,7 +97,7 @@ def failures_of(error: BaseException) -> list[Failure]:
     """Give the builds that an error tells of; none if it tells of no build."""
     found = []
     for each in errors_of(error):
-        if isinstance(each, BinaryDistributionError) and "output" in each.context:
+        if isinstance(each, BinaryDistributionError) and ("distribution" in each.context or each.context["output"]):
             external = each.context.get("external", ())
             # It comes from outside, and stands in questions.
             label = escape_unprintable(str(each.context.get("distribution") or each.context.get("label") or ""))

@@ -391,3 +391,36 @@ def test_what_another_release_left_in_cache_and_store_is_built_again(bench, arch
     result = bench.install("odd")
     assert result.installed == {"odd": "1.0"}
     assert "built odd 1.0" in result.run.summary
+
+
+#: A setup script that says where its ``.eggs`` lead.
+WITH_SETUP_REQUIRES = """
+import os
+with open({seen!r}, "a") as stream:
+    print({name!r}, os.path.realpath(".eggs"), file=stream)
+from setuptools import setup
+setup(name={name!r}, version="1.0", py_modules=[{name!r}], setup_requires=["tool"])
+"""
+
+
+@pytest.mark.index
+def test_what_setup_scripts_require_is_built_once_for_all_of_them(bench, archives, setuptools, tmp_path):
+    counter, seen = tmp_path / "counter", tmp_path / "seen"
+    bench.index.add(setuptools)
+    bench.index.add(make_sdist(archives, "tool", "1.0", counter=str(counter)))
+    for name in ("one", "two"):
+        script = WITH_SETUP_REQUIRES.format(seen=str(seen), name=name)
+        bench.index.add(make_sdist(archives, name, "1.0", backend="setup.py", extra_files={"setup.py": script}))
+    assert bench.install("one").installed == {"one": "1.0"}
+    other = bench.install("two")
+    assert (other.installed, other.downloads) == ({"two": "1.0"}, {"two-1.0.tar.gz": 1})
+    assert counter.read_text().splitlines().count("build_wheel tool 1.0") == 1
+    # Another salt makes all builds new: the archives that they take are there.
+    again = bench.install("two", PIP_ACCEL_SALT="other")
+    assert (again.installed, again.requests) == ({"two": "1.0"}, [])
+    assert "tool 1.0" in again.run.summary
+    rows = {tuple(line.split(" ", 1)) for line in seen.read_text().splitlines()}
+    [place] = {directory for _name, directory in rows}
+    assert {name for name, _directory in rows} == {"one", "two"}
+    assert os.path.dirname(place) == os.path.realpath(os.path.join(bench.data, "eggs"))
+    assert os.path.basename(place).startswith("{}-{}.{}-".format(sys.implementation.name, *sys.version_info))

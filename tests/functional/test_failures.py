@@ -198,11 +198,13 @@ def requirements(tmp_path):
         pytest.param(["-r", "{}/hashes.txt"], "DO NOT MATCH THE HASHES", id="wrong-hash-in-a-file"),
         pytest.param(["alpha", "--nonsense"], "no such option: --nonsense", id="unknown-option"),
         pytest.param([], "You must give at least one requirement", id="no-requirement"),
+        pytest.param(["-c", "{}/limits.txt"], "You must give at least one requirement", id="constraints-only"),
     ],
 )
 def test_what_pip_refuses_is_refused_in_its_words(place, tmp_path, archives, words, says):
     (tmp_path / "syntax.txt").write_text("alpha\nbeta ==\n")
     (tmp_path / "option.txt").write_text("alpha\n--nonsense\n")
+    (tmp_path / "limits.txt").write_text("alpha<1\n")
     (tmp_path / "hashes.txt").write_text(f"beta==1.0 --hash=sha256:{'0' * 64}\n")
     words = ["install", *(word.replace("{}", str(tmp_path)).replace("{archives}", archives) for word in words)]
     before = snapshot(place.prefix)
@@ -284,7 +286,7 @@ def test_an_externally_managed_environment(tmp_path, server):
     ],
 )
 def test_a_build_that_fails_shows_what_it_said(place, name, said):
-    run = place.fail("install", "beta", name)
+    run = place.fail("install", "alpha==1.0", name)  # an older one is there, and stays
     assert run.stderr.count(said) == 1
     assert len(re.findall(r"^ERROR: .* could not be built: ", run.stderr, re.MULTILINE)) <= 1
     if not name.startswith("needs"):

@@ -112,6 +112,7 @@ def test_each_umask_gives_the_modes_that_pip_gives(judge):
         pytest.param([["alpha==1.0"]], ["Alpha", "gamma_project"], id="satisfied in part"),
         pytest.param([], ["--no-compile", "--no-deps", "alpha==1.0"], id="no-compile and no-deps"),
         pytest.param([], ["--target", "{side}/target", "beta"], id="target"),
+        pytest.param([], ["--root", "{side}/root", "--prefix", "/usr", "alpha", "gamma-project"], id="root and prefix"),
         pytest.param([], ["-q", "beta"], id="quiet"),
     ],
 )

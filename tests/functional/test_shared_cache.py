@@ -653,6 +653,26 @@ def test_large_objects_go_in_parts(serve, tmp_path, monkeypatch):
     assert path is not None and Path(path).read_bytes() == large.read_bytes()
 
 
+def test_what_is_put_stays_open_and_is_there_as_it_was(server, prefix, monkeypatch, tmp_path):
+    from pip_accel.caches.s3 import S3CacheBackend
+    from pip_accel.config import Config
+
+    for name, value in server.variables().items():
+        monkeypatch.setenv(name, value)
+    config = Config(load_configuration_files=False)
+    config.data_directory, config.s3_cache_prefix = str(tmp_path / "data"), prefix
+    path, name = tmp_path / "content", "v8/alpha/alpha.tar.gz"
+    for content in (b"content", os.urandom(17 << 20)):  # whole, and in parts
+        path.write_bytes(content)
+        with open(path, "rb") as stream:
+            backend = S3CacheBackend(config)
+            backend.reject(name)
+            backend.put(name, stream)
+            assert not stream.closed
+        assert Path(backend.get(name)).read_bytes() == content
+    assert f"{prefix}/{name}" in server.objects()
+
+
 # Several workers
 
 

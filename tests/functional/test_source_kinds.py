@@ -134,6 +134,21 @@ def build_wheel(*arguments):
     _require_late()
     return _build_plain(*arguments)
 """
+#: Leads to the directory of the project, as those of setuptools and others do in some way.
+EDITABLE = """
+
+prepare_metadata_for_build_editable = prepare_metadata_for_build_wheel
+
+
+def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
+    info, name = SETTINGS["dist_info"], SETTINGS["wheel"]
+    with zipfile.ZipFile(os.path.join(wheel_directory, name), "w") as archive:
+        for member in ("METADATA", "WHEEL"):
+            archive.write(os.path.join("payload", info, member), info + "/" + member)
+        archive.writestr(SETTINGS["name"] + ".pth", os.getcwd() + "\\n")
+        archive.writestr(info + "/RECORD", "")
+    return name
+"""
 #: It does not bind, so that the build backend is asked for the metadata.
 NOT_BINDING = "Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
 ALL_HOOKS = ["requires", "metadata", "wheel"]
@@ -467,6 +482,32 @@ def test_an_editable_is_installed_as_by_pip(trial):
     assert "built" in two.run.summary
 
 
+def test_an_editable_is_imported_from_where_it_lies_and_its_dependencies_come_from_the_index(trial):
+    trial.offer_wheels("tool", "1.0")
+    trial.offer("dependency", binding=True, build_requires=["tool"])
+    path = trial.tree("edited", more=EDITABLE, requires=["dependency"], build_requires=["tool"])
+    for number in range(2):
+        trial.index.reset()
+        tried = trial.accel("-e", path)
+        assert installed(tried.environment) == {"edited": "1.0", "dependency": "1.0"}
+        with open(os.path.join(path, "edited.py"), "w") as stream:
+            stream.write(f"number = {number}\n")
+        code = "import edited; print(edited.__file__, edited.number)"
+        said = tried.environment.run(["-B", "-c", code]).stdout
+        assert said == f"{os.path.join(path, 'edited.py')} {number}\n"
+        assert bool(trial.index.requests) == (number == 0)
+    assert [each for each in snapshot(trial.data) if "edited" in each and not each.startswith("logs")] == []
+
+
+def test_an_editable_that_cannot_be_built_leaves_the_environment_as_it_was(trial):
+    path = trial.tree("edited", more=EDITABLE.replace("return name", "raise SystemExit('not today')"))
+    environment = trial.environment()
+    before = snapshot(environment.prefix)
+    tried = trial.accel("-e", path, trial.sdist("by-path"), into=environment, status=1)
+    assert "not today" in tried.run.stderr
+    assert snapshot(environment.prefix) == before
+
+
 @pytest.mark.parametrize("bound", ["=={}", "==={}"])
 def test_a_path_satisfies_a_constraint_on_its_version(trial, bound):
     lines = "".join(f"{name}{bound.format('1.0')}\n" for name in ("in-dir", "by-path"))
@@ -784,3 +825,24 @@ def test_sdists_of_a_page_of_links_are_prepared_once(trial):
     words = ["--no-index", "--find-links", page, "linked"]
     assert trial.accel(*words).hooks == {"linked": ALL_HOOKS}
     assert trial.accel(*words).calls == []
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
+def test_an_editable_from_version_control_is_a_clone_that_stays_and_its_build_can_ask_it(trial):
+    """As those builds do that take the version from a tag."""
+    ask = "\n    import subprocess\n    with open({!r}, 'w') as said:\n"
+    ask += "        subprocess.run(['git', 'describe', '--tags'], stdout=said, check=True)\n    info, name ="
+    path = trial.tree("edited", more=EDITABLE.replace("\n    info, name =", ask.format(trial.marker)))
+    identity = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
+    for words in (["init", "--quiet"], ["add", "."], [*identity, "commit", "--quiet", "-m", "x"], ["tag", "v1.0"]):
+        subprocess.run(["git", *words], cwd=path, check=True)
+    sources = os.path.join(trial.directory, "sources")
+    tried = trial.accel("--src", sources, "-e", f"git+{url(path)}#egg=edited")
+    assert installed(tried.environment) == {"edited": "1.0"}
+    with open(trial.marker) as said:
+        assert said.read() == "v1.0\n"
+    clone = os.path.join(sources, "edited")
+    assert tried.environment.run(["-c", "import sys; print(sys.path[-1])"]).stdout == f"{clone}\n"
+    described = subprocess.run(["git", "describe", "--tags"], cwd=clone, capture_output=True, text=True, check=True)
+    assert described.stdout == "v1.0\n"
+    assert [each for each in snapshot(trial.data) if "edited" in each and not each.startswith("logs")] == []

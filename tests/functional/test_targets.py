@@ -25,7 +25,7 @@ from tests.lib.environments import Environment, clean_environ, make_environment
 from tests.lib.frozen import frozen_index
 from tests.lib.index import IndexServer
 from tests.lib.judge import compare
-from tests.lib.runs import PIP, PIP_ACCEL, find_interpreters
+from tests.lib.runs import CHECKOUT, PIP, PIP_ACCEL, find_interpreters
 from tests.lib.trees import run_pip, snapshot
 
 INTERPRETERS = sorted(find_interpreters().items(), key=lambda item: int(item[0].partition(".")[2]))
@@ -273,14 +273,29 @@ def test_each_python_builds_and_installs_for_each_other(judge, archives, setupto
 @needs_debian
 @pytest.mark.parametrize(
     "words",
-    [["alpha"], pytest.param(["--user", "alpha"], marks=pytest.mark.slow)],
-    ids=["for all", "for the user"],
+    [["alpha"], pytest.param(["--user", "alpha"], marks=pytest.mark.slow), ["--dry-run", "alpha"]],
+    ids=["for all", "for the user", "a dry run"],
 )
 def test_a_python_that_debian_manages_is_refused_in_the_words_of_pip(judge, words):
     assert judge(copy_python, *words, python=DEBIAN, status=1) == []
     expected, actual = said(judge)
     assert actual == expected
     assert "externally-managed-environment" in actual
+
+
+@needs_debian
+def test_a_dry_run_with_a_report_is_not_refused_there(judge, tmp_path):
+    python = copy_python(str(tmp_path / "python"), DEBIAN).python
+    for program in (PIP, PIP_ACCEL):
+        report = tmp_path / "report.json"
+        words = ["install", "--index-url", judge.server.url, "--dry-run", "--report", str(report), "beta"]
+        environ = clean_environ(PIP_ACCEL_CACHE=str(tmp_path / "data"))
+        command = [*program, "--python", python, *words]
+        done = subprocess.run(command, env=environ, cwd=CHECKOUT, capture_output=True, text=True)
+        assert (done.returncode, "Would install beta-2.0" in done.stdout) == (0, True), done.stderr
+        assert [item["metadata"]["version"] for item in json.loads(report.read_text())["install"]] == ["2.0"]
+        report.unlink()
+    assert "Planned 1 distribution" in done.stderr
 
 
 def make_debian(archives, *names, without=()):

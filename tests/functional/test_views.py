@@ -148,7 +148,7 @@ def test_extras_bring_what_they_require(bench, add):
 
 def test_constraints_bound_what_they_name_and_nothing_later(bench, add, tmp_path):
     constraints = tmp_path / "constraints.txt"
-    constraints.write_text("beta<2\n")
+    constraints.write_text("beta<2\nnobody-requires-it==1.0\n")
     add("alpha", "1.0", requires=["beta"])
     add("beta", "1.0", "2.0")
     words = ("-c", str(constraints), "alpha")
@@ -256,6 +256,19 @@ def test_a_directory_of_archives_answers_anew_when_it_changes(bench, tmp_path):
     assert bench.install(*words).installed == {"alpha": "1.0"}
     make_wheel(links, "alpha", "2.0")
     assert bench.install(*words).installed == {"alpha": "2.0"}
+
+
+def test_an_archive_of_the_same_size_and_time_is_read_anew_where_these_are_not_trusted(bench, tmp_path):
+    links = str(tmp_path / "links")
+    words = ("--no-index", "--find-links", links, "alpha")
+    for text in ("one", "two"):
+        path = make_sdist(links, "alpha", "1.0", files={"alpha.py": f"x = '{text}'\n"})
+        content = os.path.getsize(path)
+        with open(path, "ab") as stream:  # gzip allows zeros behind its end
+            stream.write(bytes(2000 - content))
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        result = bench.install(*words, PIP_ACCEL_TRUST_MOD_TIMES="no")
+        assert result.read("alpha.py") == f"x = '{text}'\n"
 
 
 # For whom

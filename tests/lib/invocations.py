@@ -115,7 +115,7 @@ WITH_SYSTEM_SITE = '#!/bin/sh\nexec {python} "$@" --system-site-packages\n'
 #: What pip-accel says when it leaves a run to pip; with its variable for that, which changes nothing else.
 HANDED_OVER = re.compile(r" DEBUG pip does all of it: (.*)$", re.MULTILINE)
 #: What it says when it could have done it, and something failed: that is no reason, and so a difference.
-GIVEN_UP = re.compile(r" WARNING (.*: pip does this run alone\.)$", re.MULTILINE)
+GIVEN_UP = re.compile(r" WARNING (.*[.:] pip does this run alone\.)$", re.MULTILINE)
 VERBOSITY = {"PIP_ACCEL_LOG_VERBOSITY": "NOTSET"}
 #: How many differences of a case are shown; they are all kept.
 SHOWN = 8

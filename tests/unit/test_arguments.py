@@ -241,6 +241,7 @@ SAME_WITH_SETTINGS = {
 REFUSED_BY_PIP = {
     "unknown-option": ["install", "--unknown", "six"],
     "unknown-letter": ["install", "-qZ", "six"],
+    "removed-option": ["install", "--no-use-wheel", "six"],
     "ambiguous": ["install", "--no-b", "x", "six"],
     "missing-value": ["install", "six", "-r"],
     "missing-long-value": ["install", "six", "--retries"],
@@ -250,6 +251,7 @@ REFUSED_BY_PIP = {
     "bad-format": ["install", "--no-binary", "-x", "six"],
     "nothing": ["install"],
     "only-options": ["install", "-U"],
+    "only-constraints": ["install", "-c", "limits.txt"],
     "no-file": ["install", "-r", "none.txt"],
     "bad-file": ["install", "-r", "bad.txt"],
     "no-interpreter": ["--python", "nowhere", "install", "six"],

@@ -324,6 +324,16 @@ def test_a_setup_script_with_setup_requires_gets_a_place_for_eggs(tmp_path):
     assert eggs.is_dir()
 
 
+def test_where_links_are_not_possible_there_is_no_place_for_eggs(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError("a required privilege is not held")
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    (tmp_path / "setup.py").write_text("setup(setup_requires=['tool'])")
+    link_eggs(str(tmp_path), str(tmp_path / "eggs"))
+    assert not os.path.lexists(tmp_path / ".eggs")
+
+
 def test_without_setup_requires_nothing_is_linked(tmp_path):
     (tmp_path / "setup.py").write_text("setup()")
     link_eggs(str(tmp_path), str(tmp_path / "eggs"))

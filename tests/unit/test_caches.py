@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import subprocess
@@ -12,11 +13,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from pip_accel import caches
+from pip_accel import _fs, caches
 from pip_accel._archives import Contents, Entry, record_digest, write_bdist
 from pip_accel._build.key import key_digest
-from pip_accel.caches import AbstractCacheBackend, CacheManager
+from pip_accel.caches import AbstractCacheBackend, CacheBackendMeta, CacheManager
 from pip_accel.caches.local import LocalCacheBackend
+from pip_accel.caches.s3 import S3CacheBackend
 from pip_accel.config import Config
 from pip_accel.exceptions import CacheBackendDisabledError, CacheBackendError
 
@@ -78,6 +80,75 @@ def write(tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(content)
     return str(path)
+
+
+# What others build upon
+
+
+@pytest.mark.parametrize(
+    ("documented", "parameters"),
+    [
+        (AbstractCacheBackend, ["config"]),
+        (AbstractCacheBackend.get, ["self", "filename"]),
+        (AbstractCacheBackend.put, ["self", "filename", "handle"]),
+        (CacheManager, ["config"]),
+        (CacheManager.get, ["self", "requirement"]),
+        (CacheManager.put, ["self", "requirement", "handle"]),
+        (CacheManager.generate_filename, ["self", "requirement"]),
+        (LocalCacheBackend, ["config"]),
+        (LocalCacheBackend.get, ["self", "filename"]),
+        (LocalCacheBackend.put, ["self", "filename", "handle"]),
+        (S3CacheBackend, ["config"]),
+        (S3CacheBackend.get, ["self", "filename"]),
+        (S3CacheBackend.put, ["self", "filename", "handle"]),
+        (S3CacheBackend.get_cache_key, ["self", "filename"]),
+        (S3CacheBackend.check_prerequisites, ["self"]),
+    ],
+    ids=lambda value: getattr(value, "__qualname__", ""),
+)
+def test_the_signature_is_the_documented_one_and_what_is_new_goes_by_name(documented, parameters):
+    found = inspect.signature(documented).parameters.values()
+    assert [each.name for each in found if each.kind is not each.KEYWORD_ONLY] == parameters
+    assert {each.default for each in found if each.kind is not each.KEYWORD_ONLY} == {inspect.Parameter.empty}
+
+
+def test_the_local_cache_comes_before_s3():
+    assert (LocalCacheBackend.PRIORITY, S3CacheBackend.PRIORITY) == (10, 20)
+
+
+def test_a_class_that_the_metaclass_makes_is_registered(register, manager):
+    made = CacheBackendMeta("Made", (AbstractCacheBackend,), {})
+    assert [type(backend) for backend in manager.backends] == [made]
+    assert type(made) is CacheBackendMeta
+
+
+@pytest.mark.parametrize("value", ["their_cache", "their_cache:TheirBackend"])
+def test_an_entry_point_leads_to_a_module_or_to_a_class(value, config, monkeypatch, tmp_path):
+    code = "from pip_accel.caches import AbstractCacheBackend\nclass TheirBackend(AbstractCacheBackend): pass\n"
+    (tmp_path / "their_cache.py").write_text(code)
+    (tmp_path / "theirs-1.dist-info").mkdir()
+    (tmp_path / "theirs-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1\n")
+    text = f"[pip_accel.cache_backends]\ntheirs = {value}\n"
+    (tmp_path / "theirs-1.dist-info" / "entry_points.txt").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(caches, "_registered", list(caches._registered))
+    try:
+        assert "TheirBackend" in [type(backend).__name__ for backend in CacheManager(config).backends]
+    finally:
+        sys.modules.pop("their_cache", None)
+
+
+def test_other_backends_are_only_looked_up_where_the_local_one_has_nothing(config, register, monkeypatch):
+    looked_up, asked = [], []
+    register("Eager", 5, get=lambda self, filename: asked.append(filename))
+    monkeypatch.setattr(caches, "_registered", [*caches._registered, LocalCacheBackend])
+    monkeypatch.setattr(CacheManager, "_load_entry_points", lambda self: looked_up.append(self))
+    LocalCacheBackend(config).put(FILENAME, io.BytesIO(archive()))
+    assert CacheManager(config).get(REQUIREMENT) == LocalCacheBackend(config).get(FILENAME)
+    assert (looked_up, asked) == ([], [])
+    os.unlink(LocalCacheBackend(config).get(FILENAME))
+    assert CacheManager(config).get(REQUIREMENT) is None
+    assert (len(looked_up), asked) == (1, [FILENAME])
 
 
 # All backends as one
@@ -186,6 +257,38 @@ def test_a_backend_that_is_not_set_up_is_no_failure(register, manager, failures,
     assert manager.get(REQUIREMENT) is None
     assert failures == []
     assert manager.backends == []
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_what_was_asked_for_and_cannot_be_had_is_worth_a_word(config, register, wanted):
+    failed, disabled = [], []
+    register("Off", 10, get=raising(CacheBackendDisabledError("no library", wanted=wanted)))
+    manager = CacheManager(
+        config,
+        on_failure=lambda name, error: failed.append(str(error)),
+        on_disabled=lambda name, error: disabled.append(str(error)),
+    )
+    assert manager.get(REQUIREMENT) is None
+    assert (failed, disabled) == ((["no library"], []) if wanted else ([], ["no library"]))
+
+
+def test_a_priority_that_is_no_number_switches_off_that_backend_alone(register, manager, failures):
+    register("Odd", "first")
+    sound = register("Sound", 30)
+    assert [type(each) for each in manager.backends] == [sound]
+    assert failures == [("Odd", "its PRIORITY is no number")]
+
+
+def test_a_backend_that_cannot_say_whether_it_takes_anything_is_off(register, manager, failures):
+    class Unsure(AbstractCacheBackend):
+        PRIORITY = 10
+
+        @property
+        def read_only(self):
+            raise ValueError("perhaps")
+
+    manager.put(REQUIREMENT, io.BytesIO(b"x"))
+    assert [type(each) for each in manager.backends] == [] and failures == [("Unsure()", "perhaps")]
 
 
 def test_nobody_has_to_be_told(config, register):
@@ -322,6 +425,22 @@ def test_names_of_temporary_files_differ_between_containers(config, local, monke
         local.put(FILENAME, io.BytesIO(b""))
     assert len(set(opened)) == 20
     assert {os.path.dirname(name) for name in opened} == {os.path.dirname(os.path.join(config.binary_cache, FILENAME))}
+
+
+def test_a_file_is_written_first_where_the_next_run_sweeps(config, local, tmp_path):
+    seen = []
+
+    class Watched(io.BytesIO):
+        def read(self, *words):
+            seen.append(os.listdir(tmp_path / "data" / "run"))
+            return super().read(*words)
+
+    (tmp_path / "data" / "run").mkdir(parents=True)
+    with _fs.staging(config.data_directory, str(tmp_path / "data" / "run")):
+        local.put(FILENAME, Watched(b"content"))
+    assert [len(names) for names in seen] == [1, 1]
+    assert os.listdir(tmp_path / "data" / "run") == []
+    assert os.listdir(os.path.dirname(local.get(FILENAME))) == [os.path.basename(FILENAME)]
 
 
 def test_two_processes_that_put_the_same_leave_one_whole_file(config, local):

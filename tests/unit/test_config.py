@@ -1,5 +1,7 @@
 """Every option: where its value comes from, what is accepted, and what is said about the rest."""
 
+import inspect
+import io
 import os
 import subprocess
 import sys
@@ -10,7 +12,11 @@ from types import SimpleNamespace
 import coloredlogs
 import pytest
 
+from pip_accel import caches, cli
 from pip_accel import config as module
+from pip_accel._resources import Resources
+from pip_accel.caches import AbstractCacheBackend, CacheManager
+from pip_accel.caches.local import LocalCacheBackend
 from pip_accel.config import Config, expand_path, find_home_directory, is_root
 from pip_accel.exceptions import ConfigError, ConfigFileError, PipAcceleratorError
 
@@ -51,6 +57,9 @@ OPTIONS = {
 }
 CONSTANTS = ["cache_format_revision", "install_prefix", "on_debian", "python_executable"]
 DERIVED = {"source_index": "sources", "binary_cache": "binaries", "eggs_cache": "eggs"}
+BOOLEANS = [name for name, (*_, value) in OPTIONS.items() if isinstance(value, bool)]
+#: Options that any text is a value of.
+ANY_TEXT = {"copy_patterns", "s3_cache_bucket", "s3_cache_prefix", "salt"}
 
 each_option = pytest.mark.parametrize("name", OPTIONS)
 
@@ -76,6 +85,34 @@ def write(path, *lines):
     """A configuration file with these lines in the section of pip-accel; gives its path."""
     path.write_text("\n".join(["[pip-accel]", *lines, ""]), encoding="utf-8")
     return str(path)
+
+
+# What callers rely on.
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (Config, {"load_configuration_files": True, "load_environment_variables": True}),
+        (Config.load_configuration_file, {"self": ..., "configuration_file": ...}),
+        (
+            Config.get,
+            {
+                "self": ...,
+                "property_name": None,
+                "environment_variable": None,
+                "configuration_option": None,
+                "default": None,
+            },
+        ),
+    ],
+    ids=["Config", "load_configuration_file", "get"],
+)
+def test_the_signature_is_the_documented_one(function, expected):
+    parameters = inspect.signature(function).parameters.values()
+    found = {each.name: ... if each.default is each.empty else each.default for each in parameters}
+    assert list(found.items()) == list(expected.items())
+    assert all(each.kind is each.POSITIONAL_OR_KEYWORD for each in parameters)
 
 
 # Where values come from.
@@ -133,6 +170,14 @@ def test_later_sources_win(places, monkeypatch):
 def test_an_empty_variable_is_an_unset_one(name, monkeypatch):
     monkeypatch.setenv(OPTIONS[name][0], "")
     assert getattr(Config(), name) == getattr(Config(False, False), name)
+
+
+def test_an_empty_variable_names_no_file(places, monkeypatch):
+    write(places.user, "max-retries = 4")
+    monkeypatch.setenv("PIP_ACCEL_CONFIG", "")
+    config = Config()
+    assert (config.max_retries, config.warnings) == (4, [])
+    assert config.available_configuration_files == [str(places.user)]
 
 
 def test_without_both_sources_only_assignments_count(places, monkeypatch):
@@ -296,7 +341,7 @@ def test_booleans_can_be_spelled_as_false(name, text, monkeypatch):
 
 
 BAD = [
-    *[("offline", text) for text in ("maybe", "2", "y", "None")],
+    *[(name, text) for name in BOOLEANS for text in ("maybe", "2", "y", "None")],
     *[("max_retries", text) for text in ("-1", "three", "1.5", "0x1", "9" * 5000)],
     *[("s3_cache_retries", text) for text in ("-1", "x")],
     *[("s3_cache_timeout", text) for text in ("0", "-1", "1s")],
@@ -305,11 +350,13 @@ BAD = [
     *[("max_cache_size", text) for text in ("-1", "10X", "big")],
     *[("link_mode", text) for text in ("symlink", "hard link")],
     *[("log_verbosity", text) for text in ("loud", "10")],
+    *[("log_format", text) for text in ("%", "message", "%(nonsense)s", "%(levelno)q", "%(message)", "%(message)d")],
+    *[("key_variables", text) for text in ("A=1", "A B=")],
     *[("s3_cache_url", text) for text in ("s3.example.org", "ftp://h", "https://")],
 ]
 bad_values = pytest.mark.parametrize(("name", "text"), BAD, ids=[f"{name}={text[:12]}" for name, text in BAD])
 ACCEPTED = {
-    "offline": "yes, true, on, 1, no, false, off or 0",
+    **dict.fromkeys(BOOLEANS, "yes, true, on, 1, no, false, off or 0"),
     "max_retries": "a whole number, 0 or more",
     "s3_cache_retries": "a whole number, 0 or more",
     "s3_cache_timeout": "a whole number, 1 or more",
@@ -318,6 +365,8 @@ ACCEPTED = {
     "max_cache_size": "a number of bytes, a size such as 500M or 10 GiB, or unlimited",
     "link_mode": "auto, reflink, hardlink or copy",
     "log_verbosity": "DEBUG, INFO, WARNING, WARN, ERROR, CRITICAL, FATAL or NOTSET",
+    "log_format": "a text with fields of logging, such as %(asctime)s %(levelname)s %(message)s",
+    "key_variables": "names of variables, with blanks between them",
     "s3_cache_url": "a URL that begins with http:// or https://",
 }
 
@@ -353,6 +402,112 @@ def test_a_bad_value_that_was_assigned_is_named(name, text):
     assert str(caught.value) == f"The attribute {name} cannot be {text!r}; accepted: {ACCEPTED[name]}."
 
 
+def test_every_option_is_known_with_a_bad_value_unless_any_text_will_do():
+    assert {*OPTIONS} - {name for name, _ in BAD} == {*ANY_TEXT, "data_directory"}  # that has a test of its own
+
+
+@pytest.mark.parametrize("text", ["%", "[", "A=1", "-1", "no such thing"])
+@pytest.mark.parametrize("name", sorted(ANY_TEXT))
+def test_any_text_will_do_where_nothing_can_be_wrong(name, text, monkeypatch, places):
+    variable, key, default, *_ = OPTIONS[name]
+    value = tuple(text.split()) if isinstance(default, tuple) else text
+    write(places.user, f"{key} = {text}")
+    assert getattr(Config(), name) == value
+    write(places.user, f"{key} = another")
+    monkeypatch.setenv(variable, text)
+    assert getattr(Config(), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "accepted"),
+    [
+        ("cache_format_revision", 7, "a whole number, 8 or more"),
+        ("cache_format_revision", "new", "a whole number, 8 or more"),
+        ("on_debian", "perhaps", "yes, true, on, 1, no, false, off or 0"),
+        ("max_retries", None, "a whole number, 0 or more"),
+        ("link_mode", ["copy"], "auto, reflink, hardlink or copy"),
+        ("offline", (), "yes, true, on, 1, no, false, off or 0"),
+        *[(name, " ", "the path of a directory") for name in (*DERIVED, "install_prefix", "python_executable")],
+    ],
+)
+def test_what_can_only_be_assigned_may_be_wrong_too(name, value, accepted):
+    config = Config()
+    setattr(config, name, value)
+    with pytest.raises(ConfigError) as caught:
+        getattr(config, name)
+    assert str(caught.value) == f"The attribute {name} cannot be {str(value)!r}; accepted: {accepted}."
+
+
+@pytest.mark.parametrize("name", ["max_cache_size", "index_max_age", "auto_install", "build_jobs", "s3_cache_prefix"])
+def test_nothing_can_be_assigned_where_it_means_something(name):
+    config = Config()
+    setattr(config, name, None)
+    assert getattr(config, name) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["%(message)s", "%(asctime)s %(created)f %(levelno)5d %(hostname)s[%(process)d] 100%% %(message)-20s"],
+)
+def test_a_format_of_messages_has_fields_of_logging(text, monkeypatch):
+    monkeypatch.setenv("PIP_ACCEL_LOG_FORMAT", text)
+    assert Config().log_format == text
+
+
+def test_an_error_of_a_value_is_a_value_error_of_ours():
+    assert issubclass(ConfigError, PipAcceleratorError) and issubclass(ConfigError, ValueError)
+
+
+@bad_values
+def test_all_that_was_set_can_be_checked_at_once(name, text, places, monkeypatch):
+    variable, key, _, good, _ = OPTIONS[name]
+    write(places.user, f"{key} = {text}")
+    if name.startswith("s3_") or name == "silence_boto":  # these concern a cache backend alone
+        Config().check()
+        return
+    with pytest.raises(ConfigError, match=rf"line 2: {key} cannot be"):
+        Config().check()
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(ConfigError, match=rf"^\${variable} cannot be"):
+        Config().check()
+    monkeypatch.setenv(variable, good)
+    Config().check()
+
+
+def test_a_check_asks_for_no_default(monkeypatch):
+    def find_home_directory():
+        raise ConfigError("no home")
+
+    monkeypatch.setattr(module, "find_home_directory", find_home_directory)
+    Config().check()
+
+
+@pytest.fixture
+def backends(monkeypatch):
+    """The local cache backend and those that a test defines are all there are."""
+    monkeypatch.setattr(caches, "_registered", [LocalCacheBackend])
+    monkeypatch.setattr(CacheManager, "_load_entry_points", lambda self: None)
+
+
+@pytest.mark.usefixtures("backends")
+@pytest.mark.parametrize("name", ["s3_cache_timeout", "s3_cache_url", "s3_cache_create_bucket"])
+def test_a_bad_value_that_a_cache_backend_reads_switches_off_that_backend(name, tmp_path):
+    class Backend(AbstractCacheBackend):
+        def has(self, filename):
+            return getattr(self.config, name)
+
+    config, failures = Config(), []
+    config.data_directory = tmp_path / "data"
+    setattr(config, name, "nonsense")
+    manager = CacheManager(config, on_failure=lambda *failure: failures.append(failure))
+    assert len(manager.backends) == 2
+    for _ in range(2):
+        manager.share("v8/alpha/alpha-1.tar.gz", io.BytesIO)
+    assert [type(each).__name__ for each in manager.backends] == ["LocalCacheBackend"]
+    [(_, error)] = failures
+    assert isinstance(error, ConfigError) and f"{name} cannot be 'nonsense'" in str(error)
+
+
 def test_a_number_that_was_assigned_may_be_out_of_range():
     config = Config()
     config.max_retries = -1
@@ -373,9 +528,12 @@ def test_an_error_about_a_url_does_not_show_its_password(monkeypatch):
     assert "secret" not in f"{caught.value} {caught.value.context}"
 
 
-def test_an_empty_path_is_a_bad_value(places):
+def test_an_empty_path_is_a_bad_value(places, monkeypatch):
     write(places.user, "data-directory =")
     with pytest.raises(ConfigError, match=r"line 2: data-directory cannot be ''; accepted: the path of a directory"):
+        _ = Config().data_directory
+    monkeypatch.setenv("PIP_ACCEL_CACHE", " ")
+    with pytest.raises(ConfigError, match=r"\$PIP_ACCEL_CACHE cannot be ' '; accepted: the path of a directory"):
         _ = Config().data_directory
 
 
@@ -523,12 +681,50 @@ def test_an_interpreter_that_does_not_know_its_path_is_looked_for_in_the_prefix(
     assert config.python_executable == "/prefix/bin/python"
 
 
-def test_debian_is_known_by_its_version_file():
-    assert Config().on_debian is os.path.exists("/etc/debian_version")
+@pytest.mark.parametrize("there", [True, False])
+def test_debian_is_known_by_its_version_file(there, monkeypatch):
+    monkeypatch.setattr(module.os.path, "exists", lambda path: there and path == "/etc/debian_version")
+    assert Config(load_configuration_files=False).on_debian is there
 
 
 def test_the_format_of_the_cache_is_newer_than_that_of_the_last_release():
     assert Config().cache_format_revision == 8
+
+
+# What options do that no module has for its own.
+
+
+@pytest.mark.parametrize("place", ["variable", "file"])
+@pytest.mark.parametrize("words", [["install", "alpha"], ["-v", "cache", "explain", "alpha"], ["deps", "alpha"]])
+def test_where_it_is_disabled_pip_gets_every_command_unchanged(place, words, places, monkeypatch):
+    handed = []
+    monkeypatch.setattr(cli, "_hand_over", lambda *given: handed.append(given) or 7)
+    if place == "file":
+        write(places.user, "disable = yes")
+    else:
+        monkeypatch.setenv("PIP_ACCEL_DISABLE", "1")
+    assert cli._dispatch(words, os.environ) == 7
+    assert handed == [(words, os.environ)]
+
+
+@pytest.mark.usefixtures("backends")
+def test_offline_no_cache_is_asked_but_the_local_one(tmp_path):
+    class Backend(AbstractCacheBackend):
+        pass
+
+    config = Config()
+    config.data_directory = tmp_path / "data"
+    assert len(CacheManager(config).backends) == 2
+    config.offline = True
+    assert [type(each) for each in CacheManager(config).backends] == [LocalCacheBackend]
+
+
+@pytest.mark.parametrize(("chosen", "cores", "jobs"), [(None, 7, 7), (None, None, 1), (2, 7, 2), (9, 7, 9)])
+def test_as_many_builds_run_as_are_allowed_or_as_there_are_cores(chosen, cores, jobs, target, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    config = Config()
+    config.data_directory, config.build_jobs = tmp_path / "data", chosen
+    assert Resources(config, target, None, {}, str(tmp_path)).jobs == jobs
 
 
 # The table, the documentation, and what it costs.

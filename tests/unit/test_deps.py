@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import io
 import json
 import os
 import stat
@@ -11,10 +13,12 @@ from pathlib import Path
 import pytest
 
 import pip_accel.deps
-from pip_accel._accelerator import Rounds
+from pip_accel._accelerator import Outcome, Rounds
 from pip_accel._commands import Invocation
 from pip_accel._deps_command import deps
 from pip_accel._environment import find_target
+from pip_accel._names import canonical_name
+from pip_accel._values import Plan
 from pip_accel.config import Config
 from pip_accel.deps import Failure, SystemPackageManager, failures_of, platforms
 from pip_accel.deps.catalogue import Catalogue
@@ -139,6 +143,29 @@ def test_what_ships_is_about_debian_and_names_projects_canonically():
     assert definition.dependencies["lxml"] == (("libxml2-dev",), ("libxslt1-dev",))
     assert {"m2crypto", "pyyaml", "pillow"} <= definition.dependencies.keys()
     assert "default-jdk-headless" in definition.vetted
+
+
+@pytest.mark.parametrize(
+    ("project", "packages"),
+    [
+        ("cffi", "libffi-dev"),
+        ("cryptography", "libssl-dev"),
+        ("lxml", "libxml2-dev libxslt1-dev"),
+        ("M2Crypto", "libssl-dev swig"),
+        ("Mercurial", ""),
+        ("MySQL-python", "default-libmysqlclient-dev"),
+        ("mysqlclient", "default-libmysqlclient-dev pkg-config"),
+        ("Pillow", "libexif-dev libfreetype6-dev libjpeg-dev liblcms2-dev libtiff-dev zlib1g-dev"),
+        ("python-mcrypt", "libmcrypt-dev"),
+        ("PyXMLSec", "libxmlsec1-dev"),
+        ("xmlsec", "libxmlsec1-dev libxml2-dev pkg-config"),
+        ("PyYAML", "libyaml-dev"),
+        ("scipy", "gfortran libopenblas-dev pkg-config"),
+    ],
+)
+def test_the_projects_that_0_43_knew_are_known_with_what_debian_has_today(project, packages):
+    needed = read_definition(DEBIAN).dependencies.get(canonical_name(project), ())
+    assert [names[0] for names in needed] == packages.split()
 
 
 def test_a_file_of_0_43_can_be_read(tmp_path):
@@ -326,6 +353,51 @@ def test_what_a_build_lacks_is_installed_by_one_command_where_that_is_allowed(st
     assert len(stand.calls) == 1
 
 
+def test_commands_are_split_into_words_and_no_shell_sees_them(stand, tmp_path):
+    text = stand.definition().replace(" install\n", " install --place='a b' $HOME;true *\n")
+    write(tmp_path / "own", text)
+    stand.config.auto_install = True
+    assert SystemPackageManager(stand.config).install_for([failure("a.h")])
+    assert stand.calls == ["--place=a b $HOME;true * liba-dev"]
+
+
+SUDO = """\
+#!{python}
+import os, sys
+open(sys.argv[0] + ".called", "a").write(" ".join(sys.argv[1:]) + "\\n")
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+def test_who_is_not_root_needs_sudo_which_must_not_ask_for_a_password(stand, tmp_path, monkeypatch):
+    stand.config.auto_install = True
+    monkeypatch.setattr(platforms, "is_root", lambda: False)
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    write(tmp_path / "own", stand.definition(supported=sys.executable + " -c pass"))
+    with pytest.raises(DependencyInstallationFailed, match=r"no sudo\..* sudo .*pm install liba-dev$"):
+        SystemPackageManager(stand.config).install_for([failure("a.h")])
+    sudo = tmp_path / "bin" / "sudo"
+    sudo.write_text(SUDO.format(python=sys.executable))
+    sudo.chmod(0o755)
+    (tmp_path / "bin" / "env").symlink_to("/usr/bin/env")
+    assert SystemPackageManager(stand.config).install_for([failure("a.h")])
+    assert stand.calls == ["liba-dev"]
+    words = (tmp_path / "bin" / "sudo.called").read_text().split()
+    assert words[:2] == ["-n", "env"] and words[-3:] == [str(stand.program), "install", "liba-dev"]
+
+
+def test_on_windows_nothing_stands_in_front_of_the_command(tmp_path, monkeypatch):
+    definition = Definition("", {"install": "pm install"}, frozenset(), frozenset(), {}, {}, {})
+    platform = platforms.Platform(definition, str(tmp_path), {})
+    monkeypatch.setattr(platforms, "is_root", lambda: False)
+    commands = [platform.command_for(["a"])]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "name", "nt")
+        commands.append(platform.command_for(["a"]))
+    assert commands == ["sudo pm install a", "pm install a"]
+
+
 def test_where_it_is_switched_off_the_command_is_named(stand):
     stand.config.auto_install = False
     with pytest.raises(DependencyInstallationRefused, match="switched off") as caught:
@@ -355,6 +427,27 @@ def test_else_the_user_is_asked_and_only_a_clear_yes_is_one(stand, answer, yes):
             manager.install_for([failure("a.h")])
     assert len(asked) == 1 and "alpha 1.0" in asked[0] and f"{stand.program} install liba-dev" in asked[0]
     assert bool(stand.calls) == yes
+
+
+@pytest.mark.parametrize(
+    ("stdin", "stderr", "asked"), [(True, True, True), (True, False, False), (False, True, False), (None, True, False)]
+)
+def test_only_somebody_at_a_terminal_is_asked(stand, monkeypatch, stdin, stderr, asked):
+    def stream(text, terminal):
+        made = io.StringIO(text)
+        made.isatty = lambda: terminal
+        return made
+
+    monkeypatch.setattr(sys, "stdin", None if stdin is None else stream("y\n", stdin))
+    monkeypatch.setattr(sys, "stderr", stream("", stderr))
+    manager = SystemPackageManager(stand.config)
+    if asked:
+        assert manager.install_for([failure("a.h")])
+    else:
+        with pytest.raises(DependencyInstallationRefused, match="There is nobody to ask"):
+            manager.install_for([failure("a.h")])
+    assert ("[y/N]" in sys.stderr.getvalue()) is asked
+    assert stand.calls == (["liba-dev"] if asked else [])
 
 
 def test_in_a_dry_run_nothing_is_installed_whatever_is_allowed(stand):
@@ -456,6 +549,36 @@ def test_a_broken_definition_file_is_told_beside_the_failure_of_the_build(stand,
     assert caught.value.context["failure"] is error
 
 
+@pytest.mark.parametrize("kind", [BuildFailed, NoBuildOutput])
+def test_a_build_that_failed_is_tried_again_when_what_it_lacked_is_there(stand, kind):
+    stand.config.auto_install = True
+    done = Outcome((), Plan((), "", "", 0, False, False, {}), (), False, False)
+
+    def attempt():
+        if not stand.calls:
+            output = "x.c:1:10: fatal error: a.h: No such file or directory"
+            raise kind("no", output=output, distribution="alpha 1.0")
+        return done
+
+    assert Rounds(stand.config, target=find_target(None)).carry_out(attempt) == done
+    assert stand.calls == ["liba-dev"]
+
+
+def test_where_no_package_would_help_the_failure_of_the_build_stands_and_it_is_not_tried_again(stand):
+    stand.config.auto_install = True
+    output = "x.c:1:10: fatal error: none.h: No such file or directory"
+    errors = [BuildFailed("no", output=output, distribution="alpha 1.0") for _ in range(2)]
+    attempts = iter(errors)
+
+    def attempt():
+        raise next(attempts)
+
+    with pytest.raises(BuildFailed) as caught:
+        Rounds(stand.config, target=find_target(None)).carry_out(attempt)
+    assert caught.value is errors[0]
+    assert stand.calls == []
+
+
 def test_a_build_may_fail_five_times_and_no_more(stand):
     stand.config.auto_install = True
     write(stand.place / "own", stand.definition("".join(f"header {each}.h = lib{each}\n" for each in "cdefgh")))
@@ -468,6 +591,17 @@ def test_a_build_may_fail_five_times_and_no_more(stand):
     with pytest.raises(BuildFailed):
         Rounds(stand.config, target=find_target(None)).carry_out(attempt)
     assert len(stand.calls) == 5
+
+
+def test_of_the_files_beside_the_module_the_last_that_applies_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(pip_accel.deps, "__file__", str(tmp_path / "shipped" / "__init__.py"))
+    monkeypatch.setattr(pip_accel.deps, "OWN", ())
+    stand = Stand(tmp_path)
+    for name, supported in (("c", "false"), ("b", "true"), ("a", "true")):
+        text = stand.definition(f"[dependencies]\nruled = lib{name}-dev\n", supported)
+        write(tmp_path / "shipped", text, f"{name}.ini")
+    requirement = Requirement(stand.config, {"metadata": {"name": "ruled", "version": "1"}})
+    assert SystemPackageManager(stand.config).find_known_dependencies(requirement) == ["libb-dev"]
 
 
 def test_a_platform_that_no_file_is_about_is_passed_over(stand, tmp_path):
@@ -498,6 +632,44 @@ def test_the_documented_methods_go_by_the_name_of_the_project(stand):
 
 
 @pytest.mark.parametrize(
+    ("allowed", "status", "error"),
+    [
+        (False, "", DependencyInstallationRefused),
+        (None, "", DependencyInstallationRefused),
+        (True, "E: this cannot be done.", DependencyInstallationFailed),
+    ],
+    ids=["switched off", "nobody to ask", "it fails"],
+)
+def test_what_stands_in_the_way_of_known_packages_is_told_with_all_that_is_known(stand, allowed, status, error):
+    stand.config.auto_install = allowed
+    (stand.place / "fail").write_text(status)
+    requirement = Requirement(stand.config, {"metadata": {"name": "Ruled", "version": "1"}})
+    with pytest.raises(error) as caught:
+        SystemPackageManager(stand.config, ask=lambda text: None).install_dependencies(requirement)
+    context = caught.value.context
+    assert (context["packages"], context["command"]) == ("libr-dev", f"{stand.program} install libr-dev")
+    assert {"reason", "output" if allowed else "requirement"} <= context.keys()
+    assert stand.calls == []
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters"),
+    [
+        ("__init__", ["config"]),
+        ("install_dependencies", ["requirement"]),
+        ("find_missing_dependencies", ["requirement"]),
+        ("find_known_dependencies", ["requirement"]),
+        ("find_installed_packages", []),
+        ("installation_refused", ["requirement", "missing_dependencies", "reason"]),
+        ("confirm_installation", ["requirement", "missing_dependencies", "install_command"]),
+    ],
+)
+def test_the_signature_is_the_documented_one(method, parameters):
+    found = inspect.signature(getattr(SystemPackageManager, method)).parameters.values()
+    assert [each.name for each in found if each.kind is not each.KEYWORD_ONLY] == ["self", *parameters]
+
+
+@pytest.mark.parametrize(
     ("declared", "packages"),
     [
         ("pkg:generic/openssl", ["libssl-dev"]),
@@ -520,6 +692,16 @@ def test_the_headers_of_python_belong_to_the_interpreter_that_is_built_for(stand
     for python, package in [("/opt/python/bin/python3.12", None), (os.path.realpath(sys.executable), ...)]:
         found = SystemPackageManager(stand.config, python=python)._find_python_package()
         assert package is ... or found is package
+
+
+@pytest.mark.parametrize(
+    ("python", "packages"),
+    [("/usr/bin/python3.11", ["python3-dev"]), ("/usr/bin/python3.13", ["python3.13-dev"]), ("/opt/python3.11", [])],
+)
+def test_python_h_is_in_the_package_for_the_python_that_is_built_for(stand, monkeypatch, python, packages):
+    manager = SystemPackageManager(stand.config, python=python)
+    monkeypatch.setattr(os.path, "realpath", {"/usr/bin/python3": "/usr/bin/python3.11", python: python}.__getitem__)
+    assert [each.name for each in manager.find(failure("Python.h")).packages] == packages
 
 
 # Failures

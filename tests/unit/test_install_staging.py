@@ -640,18 +640,34 @@ def test_an_error_of_another_process_arrives(many, monkeypatch, error, kind, mat
 
 @needs_fork
 def test_an_error_of_linking_names_both_files_whoever_linked(many, monkeypatch):
-    """Here of a file that has gone meanwhile."""
+    """Here of a file in whose place there is a directory."""
     _, target, changes = many
     meeting = Meeting(monkeypatch, lambda: None)
-    for change in changes:
-        os.rename(f"{change.tree.path}/purelib/{change.tree.name}/d3/3.txt", f"{change.tree.path}/3.txt")
+    paths = [(f"{tree.path}/purelib/{tree.name}/d3/3.txt", f"{tree.path}/3.txt") for tree, *_ in changes]
+    for path, aside in paths:
+        os.rename(path, aside)
+        os.mkdir(path)
     try:
         action = lambda: meeting.run(lambda: install_many(many))  # noqa: E731
-        match = rf"Cannot install {target.scheme.purelib}/(p\d)/d3/3\.txt from .*/\1-.*/\1/d3/3\.txt: .*No such file"
+        match = rf"Cannot install {target.scheme.purelib}/(p\d)/d3/3\.txt from .*/\1-.*/\1/d3/3\.txt: .*directory"
         check_nothing_is_left(many, action, LinkError, match)
     finally:
-        for change in changes:
-            os.rename(f"{change.tree.path}/3.txt", f"{change.tree.path}/purelib/{change.tree.name}/d3/3.txt")
+        for path, aside in paths:
+            os.rmdir(path)
+            os.rename(aside, path)
+
+
+def test_a_file_that_has_gone_is_told_whoever_would_have_linked_it(many, monkeypatch):
+    _, _, changes = many
+    meeting = Meeting(monkeypatch, lambda: None)
+    paths = [(f"{tree.path}/purelib/{tree.name}/d3/3.txt", f"{tree.path}/3.txt") for tree, *_ in changes]
+    for path, aside in paths:
+        os.rename(path, aside)
+    try:
+        check_nothing_is_left(many, lambda: meeting.run(lambda: install_many(many)), Edited, "3.txt is gone")
+    finally:
+        for path, aside in paths:
+            os.rename(aside, path)
 
 
 def die():

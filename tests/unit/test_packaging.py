@@ -67,6 +67,10 @@ def test_entry_points_lead_somewhere(metadata):
         assert not attribute or callable(getattr(module, attribute))
 
 
+def test_the_program_is_the_main_function_of_the_command_line(metadata):
+    assert metadata["entry_points"]["console_scripts"] == ["pip-accel = pip_accel.cli:run_alone"]
+
+
 @pytest.mark.parametrize("module", [module_name(source) for source in SOURCES])
 def test_a_module_can_be_imported_alone(module):
     command = [sys.executable, "-W", "error", "-c", f"import {module}"]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pip_accel._plan.places import digest_place, hide_places, show_places
+from pip_accel._plan.places import describe_place, digest_place, hide_places, show_places
 
 URLS = ["https://index.example/TOKEN/team/simple", "https://other.example/simple"]
 
@@ -48,3 +48,18 @@ def test_a_directory_is_known_by_what_lies_in_it(tmp_path):
 def test_what_cannot_be_read_is_known_to_nobody(tmp_path):
     os.symlink("/proc/self/mem", tmp_path / "notes.txt")
     assert digest_place(str(tmp_path)) == ""
+
+
+def test_files_of_the_same_size_and_time_are_trusted_or_read(tmp_path):
+    path = tmp_path / "alpha-1.0.tar.gz"
+    (tmp_path / "directory").mkdir()
+    seen = []
+    for content in (b"alpha", b"ALPHA"):
+        path.write_bytes(content)
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        seen.append([describe_place(str(tmp_path), trust=trust) for trust in (True, False)])
+    (trusted, read), (trusted_again, read_again) = seen
+    assert trusted == trusted_again and read != read_again
+    os.utime(path, (1_700_000_001, 1_700_000_001))
+    assert describe_place(str(tmp_path)) != trusted
+    assert describe_place(str(tmp_path), trust=False) == read_again

@@ -175,11 +175,12 @@ def test_the_no_index_pass_has_nowhere_to_connect_to(pip, tmp_path, words):
     assert last == {"--retries": "0", "--proxy": "http://127.0.0.1:9"}
 
 
-def test_a_choice_about_existing_files_is_kept(pip, tmp_path):
-    fake = pip(reporting())
-    resolve(tmp_path)
-    resolve(tmp_path, environ={"PIP_EXISTS_ACTION": "i"})
-    assert [environ["PIP_EXISTS_ACTION"] for environ in fake.environs] == ["w", "i"]
+@pytest.mark.parametrize(("given", "expected"), [({}, "w"), ({"PIP_EXISTS_ACTION": "i"}, "i")], ids=["unset", "set"])
+def test_a_choice_about_existing_files_is_kept(pip, tmp_path, given, expected):
+    fake = pip(reporting(), bringing("a-1.tar.gz"))
+    resolve(tmp_path, environ=given)
+    fetch(tmp_path, environ=given)
+    assert [environ["PIP_EXISTS_ACTION"] for environ in fake.environs] == [expected] * 2
 
 
 # The download-only pass

@@ -15,6 +15,7 @@ from pip_accel.utils import (
     AtomicReplace,
     contains_sublist,
     create_file_url,
+    find_home_directory,
     get_python_version,
     hash_files,
     is_installed,
@@ -65,6 +66,17 @@ def test_the_url_of_a_file_is_absolute_and_quoted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert create_file_url("/a b/c#d.tar.gz") == "file:///a%20b/c%23d.tar.gz"
     assert create_file_url("x") == f"{tmp_path.as_uri()}/x"
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"), [({"APPDATA": "C:/data"}, "C:/data"), ({"HOME": "/me"}, "/me/Application Data")]
+)
+def test_at_home_on_windows_is_where_applications_keep_their_data(variables, expected, monkeypatch):
+    monkeypatch.delenv("APPDATA", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert find_home_directory() == expected
 
 
 def test_the_python_version_names_the_implementation():
@@ -232,7 +244,9 @@ def test_pip_uninstalls_without_a_question(site, monkeypatch):
     pip = FakePip(0)
     monkeypatch.setattr(_process, "run", pip)
     uninstall("foo", "bar")
-    assert pip.commands == [[sys.executable, "-m", "pip", "uninstall", "--yes", "foo", "bar"]]
+    assert [command[-3:] for command in pip.commands] == [["--yes", "foo", "bar"]]
+    # A pip.py in the working directory is not what is meant.
+    assert pip.commands[0][:-4] == [sys.executable, *(["-P"] if sys.version_info >= (3, 11) else []), "-m", "pip"]
 
 
 @pytest.mark.parametrize("missing", ["no-such-project", "-r", "--help"])
