@@ -7,7 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pip_accel._accelerator import PatchedAttribute, PipAccelerator
+    from pip_accel._embedding import PatchedAttribute, PipAccelerator
 
 __all__ = ["PatchedAttribute", "PipAccelerator", "__version__"]
 
@@ -16,7 +16,7 @@ __version__ = "1.0.dev0"
 
 def __getattr__(name: str) -> object:
     if name in ("PatchedAttribute", "PipAccelerator"):
-        from pip_accel import _accelerator
+        from pip_accel import _embedding
 
-        return getattr(_accelerator, name)
+        return getattr(_embedding, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from pip_accel._environment import Probe, validate_environment
+from pip_accel._environment import Probe
 from pip_accel._values import Change, Manner, Plan, Target, Tree
 from pip_accel.exceptions import (
     BinaryDistributionError,
@@ -36,12 +36,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Outcome",
-    "PatchedAttribute",
-    "PipAccelerator",
     "Rounds",
     "ask",
     "check_target",
     "install",
+    "install_pins",
     "install_remembered",
     "make_plan",
     "open_engine",
@@ -67,60 +66,6 @@ class Outcome(NamedTuple):
     kept: tuple[str, ...] = ()  #: paths that stay in the directory of ``--target`` in place of what was to be installed
     #: Gives other machines what they cannot know yet. The environment is no longer needed for that.
     share: Callable[[], object] | None = None
-
-
-class PipAccelerator:
-    """The run of ``pip install`` for programs that embed pip-accel.
-
-    :param validate: whether ``$VIRTUAL_ENV`` has to be the environment we run in.
-    :param python: interpreter of another environment to install into.
-    :raises EnvironmentMismatchError: it is another one.
-    """
-
-    def __init__(self, config: Config, validate: bool = True, *, python: str | None = None) -> None:
-        self.config = config
-        self.python = python
-        if validate:
-            self.validate_environment()
-
-    def validate_environment(self) -> None:
-        """Make sure that ``$VIRTUAL_ENV`` is the environment we run in, unless another one was named.
-
-        :raises EnvironmentMismatchError: it is another one.
-        """
-        if self.python is None:
-            validate_environment(os.environ)
-
-    def install_from_arguments(self, arguments: Sequence[str], **kw: Any) -> int:
-        """Install what the words after ``pip install`` ask for; give how many distributions were installed.
-
-        :raises Unsupported: only pip itself can serve these words.
-        :raises PipAcceleratorError: it failed, and the environment is as it was.
-        """
-        from pip_accel._plan.arguments import parse
-        from pip_accel._resources import open_resources
-        from pip_accel._usage import record_usage
-
-        words = [*(["--python", self.python] if self.python is not None else []), "install", *arguments]
-        request = parse(words, os.environ)
-        target = target_of(request)
-        check_target(target, request.manner)
-        keep = not request.manner.no_cache
-        with (
-            secure(target, request.manner, _ignore, _ignore),
-            open_resources(self.config, target, request.manner.python, os.environ, keep=keep) as resources,
-        ):
-            outcome = _install_with_packages(resources, request)
-            record_usage(resources, outcome)
-            if outcome.share is not None:
-                outcome.share()
-            return len(outcome.changes)
-
-
-def _install_with_packages(resources: Resources, request: Request) -> Outcome:
-    """Carry out a request; system packages that builds lack are installed if that is allowed."""
-    rounds = Rounds(resources.config, target=resources.target, dry_run=request.manner.dry_run)
-    return rounds.carry_out(partial(install, resources, request, say=_ignore, is_curable=rounds.is_curable))
 
 
 class Rounds:
@@ -227,10 +172,6 @@ class Rounds:
             return False
 
 
-def _ignore(text: str) -> None:
-    """Nobody wants to know."""
-
-
 def target_of(request: Request) -> Target:
     """Describe what a request wants to be installed into.
 
@@ -309,7 +250,6 @@ def install(
     watcher: Callable[[], BuildWatcher] | None = None,
     on_plan: Callable[[Plan, tuple[Change, ...]], None] | None = None,
     on_replace: Callable[[Change], None] | None = None,
-    check: bool = False,
     recording: Recording | None = None,
     is_curable: Callable[[BaseException], bool] | None = None,
 ) -> Outcome:
@@ -319,12 +259,91 @@ def install(
     :param watcher: gives who is told of builds, when there is one.
     :param on_plan: is told what will be done, when all that is needed is there and nothing has changed yet.
     :param on_replace: is told of each distribution that goes.
-    :param check: whether the store is looked at for edited files beforehand, and not when they are linked.
     :param recording: of how the request was understood; with that, its plan is kept.
     :param is_curable: tells of the failure of a build whether something may be done about it: then the other builds are
         carried out all the same, and what they fail with is ``others`` in the error's context.
     :raises BinaryDistributionError: a build failed; the context has what was ``built``, and whether an index was asked
         (``online``).
+    """
+    attempts: list[_Attempt] = []
+
+    def announce(plan: Plan, changes: tuple[Change, ...]) -> None:
+        if on_plan is not None and not any(attempt.announced for attempt in attempts):
+            on_plan(plan, changes)
+        attempts[-1].announced = True
+
+    def attempt(*, check: bool) -> Outcome:
+        attempts.append(_Attempt())
+        return _try(
+            attempts[-1],
+            resources,
+            request,
+            say=say,
+            watcher=watcher,
+            on_plan=announce,
+            on_replace=on_replace,
+            recording=recording,
+            is_curable=is_curable,
+            check=check,
+        )
+
+    try:
+        outcome = attempt(check=False)
+    except (Edited, FileNotFoundError, Unsupported) as error:
+        if not _is_lost(error, resources):
+            raise
+        from pip_accel._inventory import keeping
+
+        # Nothing has changed, or all was undone. What was edited, damaged or removed is made anew now, and nobody
+        # removes it meanwhile. What was said is not said again.
+        with keeping(resources.config):
+            resources.store.look_again()
+            outcome = attempt(check=True)
+    built = tuple(label for each in attempts for label in each.built)
+    return outcome._replace(
+        built=built,
+        online=any(each.online for each in attempts),
+        share=next((each.share for each in attempts if each.share is not None), None),
+    )
+
+
+class _Attempt:
+    """How far an attempt to install came, also if it failed."""
+
+    def __init__(self) -> None:
+        self.announced = False  #: whether it was told what will be done
+        self.engine: Engine | None = None
+        self.asked = False  #: whether an index was asked for the plan
+        self.share: Callable[[], object] | None = None
+
+    @property
+    def built(self) -> Sequence[str]:
+        """What was built."""
+        return self.engine.built if self.engine is not None else ()
+
+    @property
+    def online(self) -> bool:
+        """Whether an index was asked for anything."""
+        return self.asked or (self.engine is not None and self.engine.online)
+
+
+def _try(
+    course: _Attempt,
+    resources: Resources,
+    request: Request,
+    *,
+    say: Callable[[str], None],
+    watcher: Callable[[], BuildWatcher] | None,
+    on_plan: Callable[[Plan, tuple[Change, ...]], None],
+    on_replace: Callable[[Change], None] | None,
+    recording: Recording | None,
+    is_curable: Callable[[BaseException], bool] | None,
+    check: bool,
+) -> Outcome:
+    """Try to carry out a request; what the other parameters mean is said of :func:`install`.
+
+    :param course: is told how far this came.
+    :param check: whether the store is looked at for edited files beforehand, and not when they are linked.
     """
     from pip_accel._plan.question import view_of
 
@@ -335,59 +354,38 @@ def install(
         engine.eager, engine.unpacks = engine.eager and not request.manner.dry_run, not request.manner.dry_run
         if is_curable is not None:
             engine.is_curable = is_curable
+        course.engine = engine
         began = time.time()
         try:
             question, plan = make_plan(engine, request, view, say)
         except BinaryDistributionError as error:
             error.context.update(built=tuple(engine.built), online=not resources.config.offline)
             raise
+        course.asked = plan.online
         if recording is not None and not question.odd_places:
             from pip_accel._plan.memo import keep
 
             keep(resources, recording, request, question, plan, max(began, resources.index.learned))
         if request.manner.dry_run:
-            if on_plan is not None:
-                on_plan(plan, ())
-            return Outcome((), plan, (), False, plan.online or engine.online)
+            on_plan(plan, ())
+            return Outcome((), plan, (), False, course.online)
         _brace(resources, plan)
         try:
             trees = engine.trees(plan.pins, check=check)
         except BinaryDistributionError as error:
-            error.context.update(built=tuple(engine.built), online=plan.online or engine.online)
+            error.context.update(built=tuple(engine.built), online=course.online)
             raise
         changes = _changes(resources, plan, trees, request.manner)
         # What other machines cannot know yet; nothing is looked up if all was here.
-        share: Callable[[], object] | None = None
-        if plan.online or engine.online or engine.built:
-            share = engine.offer(question, plan, quiet=request.manner.verbosity < 0)
-    announced = False
-
-    def announce(plan: Plan, changes: tuple[Change, ...]) -> None:
-        nonlocal announced
-        if on_plan is not None:
-            on_plan(plan, changes)
-        announced = True
-
-    try:
-        outcome = _carry_out(resources, plan, changes, request.manner, announce, on_replace, check=not check)
-    except (Edited, FileNotFoundError) as error:
-        if check or not _is_lost(error, resources):
-            raise
-        from pip_accel._inventory import keeping
-
-        # Nothing has changed, or all was undone. What was edited or removed is made anew now, and nobody removes it
-        # meanwhile. What was said is not said again.
-        again = partial(install, on_plan=None if announced else on_plan, on_replace=on_replace, check=True)
-        with keeping(resources.config):
-            resources.store.look_again()
-            outcome = again(resources, request, say=say, watcher=watcher)
-    built = (*engine.built, *outcome.built)
-    share = share or outcome.share
-    return outcome._replace(built=built, online=outcome.online or plan.online or engine.online, share=share)
+        if course.online or engine.built:
+            course.share = engine.offer(question, plan, quiet=request.manner.verbosity < 0)
+    return _carry_out(resources, plan, changes, request.manner, on_plan, on_replace, check=not check)
 
 
-def _is_lost(error: Edited | FileNotFoundError, resources: Resources) -> bool:
-    """Whether an error says that a file of the store is not there as it was."""
+def _is_lost(error: Edited | FileNotFoundError | Unsupported, resources: Resources) -> bool:
+    """Whether an error says that a file of the store, or an archive, is not there as it was."""
+    if isinstance(error, Unsupported):
+        return bool(error.context.get("curable"))
     return isinstance(error, Edited) or str(error.filename).startswith(os.path.join(resources.store.root, ""))
 
 
@@ -446,6 +444,19 @@ def install_remembered(
         raise
 
 
+def install_pins(engine: Engine, plan: Plan, manner: Manner, *, python: str | None = None) -> Outcome:
+    """Install what was planned before.
+
+    :param python: path of the interpreter that scripts name, in place of that of the environment.
+    """
+    _brace(engine.resources, plan)
+    trees = engine.trees(plan.pins)
+    changes = _changes(engine.resources, plan, trees, manner)
+    on_plan = lambda plan, changes: None  # noqa: E731
+    outcome = _carry_out(engine.resources, plan, changes, manner, on_plan, None, check=False, python=python)
+    return outcome._replace(built=tuple(engine.built), online=engine.online)
+
+
 def _carry_out(
     resources: Resources,
     plan: Plan,
@@ -455,9 +466,11 @@ def _carry_out(
     on_replace: Callable[[Change], None] | None,
     *,
     check: bool,
+    python: str | None = None,
 ) -> Outcome:
     """Change the environment.
 
+    :param python: path of the interpreter that scripts name, in place of that of the environment.
     :raises Edited: if the store is looked at now, and a file in it is not as it was; nothing has changed then.
     """
     from pip_accel._install.link import Linker
@@ -465,15 +478,15 @@ def _carry_out(
     from pip_accel._resources import host_pip_version
 
     kept: Sequence[str] = ()
-    pip = host_pip_version()
+    pip, target = host_pip_version(), resources.target
     if not changes:
         on_plan(plan, changes)
-        if resources.target.kind == "directory":
-            os.makedirs(resources.target.place, exist_ok=True)
+        if target.kind == "directory":
+            os.makedirs(target.place, exist_ok=True)
     else:
         kept = install_changes(
             changes,
-            resources.target,
+            target if python is None else target._replace(python=os.path.abspath(python)),
             linker=Linker(resources.config.link_mode, resources.config.copy_patterns),  # type: ignore[arg-type]
             byte_code=manner.compile,
             template=resources.template,
@@ -605,30 +618,6 @@ def _changes(resources: Resources, plan: Plan, trees: Sequence[Tree], manner: Ma
         tree = tree._replace(name=plan.spellings.get(name, tree.name))
         changes.append(Change(tree, pin.requested, pin.direct_url, own, beside))
     return tuple(changes)
-
-
-class PatchedAttribute:
-    """Sets an attribute for the time of a ``with`` block. Kept for those who imported it from here.
-
-    :param enabled: whether it does anything.
-    """
-
-    def __init__(self, object: Any, attribute: str, value: Any, enabled: bool = True) -> None:
-        self.object = object
-        self.attribute = attribute
-        self.patched_value = value
-        self.enabled = enabled
-        self.original_value: Any = None
-
-    def __enter__(self) -> Any:
-        if self.enabled:
-            self.original_value = getattr(self.object, self.attribute)
-            setattr(self.object, self.attribute, self.patched_value)
-        return self.object
-
-    def __exit__(self, *error: Any) -> None:
-        if self.enabled:
-            setattr(self.object, self.attribute, self.original_value)
 
 
 def running_inside(target: Target) -> bool:

@@ -151,15 +151,22 @@ class LocalIndex:
     def check(self, archive: Archive) -> None:
         """See that an archive still is what its name says; what is damaged goes.
 
-        :raises Unsupported: it is damaged, or gone. The next run fetches it again.
+        :raises Unsupported: it is damaged, or gone. Where it is ``curable``, as the context says, planning again gets
+            another copy of it.
         """
         if not os.path.exists(archive.path):
             self.provide(archive)
         if not os.path.exists(archive.path):
-            raise Unsupported("{filename} is not in the local index any more", filename=archive.filename)
+            text = "{filename} is not in the local index any more"
+            raise Unsupported(text, filename=archive.filename, curable=True)
         if _fs.hash_file(archive.path) != archive.sha256:
-            os.unlink(archive.path)
-            raise Unsupported("{path} was damaged, and is removed", path=archive.path)
+            directory = os.path.dirname(archive.path)
+            for place in (directory, *(entry.path for entry in os.scandir(directory) if entry.is_dir())):
+                try:  # beside its metadata there is a link to it, or a copy
+                    os.unlink(os.path.join(place, archive.filename))
+                except FileNotFoundError:
+                    pass
+            raise Unsupported("{path} was damaged, and is removed", path=archive.path, curable=True)
 
     # Metadata
 

@@ -12,7 +12,11 @@ from _thread import RLock  # not from threading, which a run that only installs 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["Messages", "speaker"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import logging
+
+__all__ = ["Log", "Messages", "speaker"]
 
 _LEVELS = {"NOTSET": 0, "DEBUG": 10, "INFO": 20, "WARN": 30, "WARNING": 30, "ERROR": 40, "CRITICAL": 50, "FATAL": 50}
 
@@ -104,6 +108,28 @@ class Messages:
             logger.propagate = False
             coloredlogs.install(level=max(self.level, 1), logger=logger, fmt=self._format, stream=sys.stderr)
         logger.log(_LEVELS[level], "%s", text)
+
+
+class Log:
+    """Says the same by way of :mod:`logging`, for programs that embed pip-accel: the logger is ``pip_accel``."""
+
+    def __call__(self, text: str) -> None:
+        self.info(text)
+
+    def debug(self, text: str) -> None:
+        self._logger.debug("%s", text)
+
+    def info(self, text: str) -> None:
+        self._logger.info("%s", text)
+
+    def warning(self, text: str) -> None:
+        self._logger.warning("%s", text)
+
+    @property
+    def _logger(self) -> logging.Logger:
+        import logging
+
+        return logging.getLogger("pip_accel")
 
 
 def speaker(say: Callable[[str], None], level: str) -> Callable[[str], None]:

@@ -13,8 +13,9 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cached_property, partial
+from functools import partial
 
+from pip_accel._asked import Asked
 from pip_accel.exceptions import (
     BinaryDistributionError,
     DamagedSourceDistribution,
@@ -31,11 +32,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from pip_accel._accelerator import Outcome
-    from pip_accel._environment import Probe
     from pip_accel._messages import Messages
-    from pip_accel._plan.arguments import Request
     from pip_accel._progress import BuildWatcher
-    from pip_accel._values import Manner, Target
     from pip_accel.config import Config
 
 __all__ = ["main"]
@@ -121,7 +119,7 @@ def _dispatch(words: Sequence[str], environ: Mapping[str, str]) -> int:
     config = Config()
     if config.disable:
         return _hand_over(words, environ)
-    with _Asked(words, environ, config) as asked:
+    with Asked(words, environ, config) as asked:
         if asked.remembered is None:
             from pip_accel._plan.arguments import find_command
 
@@ -148,7 +146,7 @@ def _hand_over(words: Sequence[str], environ: Mapping[str, str], *, offline: boo
     return hand_over(words, environ, offline=offline)
 
 
-def _install(asked: _Asked, words: Sequence[str], environ: Mapping[str, str], config: Config) -> int:
+def _install(asked: Asked, words: Sequence[str], environ: Mapping[str, str], config: Config) -> int:
     from pip_accel._environment import validate_environment
     from pip_accel._messages import Messages
 
@@ -181,67 +179,12 @@ def _install(asked: _Asked, words: Sequence[str], environ: Mapping[str, str], co
     return _hand_over(words, environ, offline=config.offline)
 
 
-class _Asked:
-    """What the words ask for. They are only understood where there is no plan for the very same words."""
-
-    def __init__(self, words: Sequence[str], environ: Mapping[str, str], config: Config) -> None:
-        self._probe: Probe | None = None
-        if list(words[:1]) == ["--python"] and "install" in words[2:]:
-            from pip_accel._environment import Probe
-
-            self._probe = Probe(words[1])  # most probably that is all, and it takes as long as what follows
-        from pip_accel._plan.memo import Recording, recall
-
-        self.recording = Recording(words, environ)
-        self.remembered = recall(config, words, environ, self._begin) if "install" in words else None
-
-    def __enter__(self) -> _Asked:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._probe is not None:
-            self._probe.end()
-
-    def _begin(self, manner: Manner) -> None:
-        from pip_accel._accelerator import start_probe
-
-        self._probe = start_probe(manner, self._probe)
-
-    @property
-    def manner(self) -> Manner:
-        """How it is to be installed.
-
-        :raises Unsupported: pip has to have the whole command.
-        """
-        return self.remembered.manner if self.remembered is not None else self.request.manner
-
-    @property
-    def target(self) -> Target:
-        """What is to be installed into.
-
-        :raises Unsupported: its interpreter cannot be started, or pip refuses to install there.
-        """
-        self._begin(self.manner)
-        assert self._probe is not None
-        return self._probe.target()
-
-    @cached_property
-    def request(self) -> Request:
-        """What the words mean.
-
-        :raises Unsupported: pip has to have the whole command.
-        """
-        from pip_accel._plan.arguments import parse
-
-        return parse(self.recording.words, self.recording.environ, self.recording.read)
-
-
 def _verbosity(words: Sequence[str]) -> int:
     """Count ``-v`` less ``-q`` among words that could not be parsed, as far as that is safe."""
     return sum((word in ("-v", "--verbose")) - (word in ("-q", "--quiet")) for word in words)
 
 
-def _install_into(asked: _Asked, environ: Mapping[str, str], config: Config, messages: Messages) -> int:
+def _install_into(asked: Asked, environ: Mapping[str, str], config: Config, messages: Messages) -> int:
     from pip_accel._accelerator import Rounds, check_target, install, install_remembered, secure
     from pip_accel._install import transaction  # noqa: F401 (now, while the target's interpreter is at work)
     from pip_accel._printer import Printer

@@ -351,11 +351,16 @@ class Config:
 
     def at(self, directory: str) -> Config:
         """Give the same configuration with another data directory, and without the parts of it that lie elsewhere."""
-        other = Config(load_configuration_files=False, load_environment_variables=False)
-        other._environment, other._settings = self._environment, self._settings
-        other._assigned = {**self._assigned, "data_directory": directory}
+        other = self.derive(data_directory=directory)
         for name in ("source_index", "binary_cache", "eggs_cache"):
             other._assigned.pop(name, None)
+        return other
+
+    def derive(self, **values: Any) -> Config:
+        """Give the same configuration with other values assigned to some properties."""
+        other = Config(load_configuration_files=False, load_environment_variables=False)
+        other._environment, other._settings = self._environment, self._settings
+        other._assigned = {**self._assigned, **values}
         return other
 
     # Places.

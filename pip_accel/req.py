@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from pip_accel import _fs
 from pip_accel._environment import find_target
+from pip_accel._messages import Log
 from pip_accel._names import canonical_name, is_archive
 from pip_accel._text import url_to_path
 from pip_accel._values import Archive, Change, Installed, Pin, Scheme, Target
@@ -502,12 +503,6 @@ def open_engine_for(config: Config, name: str) -> Iterator[tuple[Request, Engine
 
     target, python = find_environment(config)
     with open_resources(config, name, target, python) as (request, resources), open_engine(
-        resources, request, _say
+        resources, request, Log()
     ) as engine:
         yield request, engine
-
-
-def _say(text: str) -> None:
-    import logging
-
-    logging.getLogger("pip_accel").info("%s", text)

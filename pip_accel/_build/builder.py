@@ -514,7 +514,7 @@ class Builder:
                 output=task.lent.backend.output,
             )
         path = os.path.join(task.work, "result.tar.gz")
-        with open(path, "wb") as stream:
+        with _fs.naming(path), open(path, "wb") as stream:
             write_bdist(
                 contents,
                 stream,

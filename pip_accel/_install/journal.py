@@ -71,15 +71,15 @@ class Journal:
 def recover(prefix: str) -> bool:
     """Undo a transaction that was not committed, and tidy up after one that was. Nothing happens if there is none.
 
-    :returns: whether there was a transaction with anything to undo or to tidy up.
+    :returns: whether there was anything to undo.
     :raises LinkError: something could not be put back; the journal stays, and a later call tries again.
     """
     root = os.path.join(prefix, _DIRECTORY)
     if not os.path.isdir(root):
         return False
     journal = os.path.join(root, "journal")
-    found = os.path.exists(os.path.join(root, "committed"))
-    if not found:
+    undone = False
+    if not os.path.exists(os.path.join(root, "committed")):
         try:
             with open(journal, "rb") as stream:
                 contents = stream.read()
@@ -87,9 +87,9 @@ def recover(prefix: str) -> bool:
             pass  # ended before it was written, or after all was put back
         else:
             _undo(root, contents)
-            found = True
+            undone = True
     _tidy_up(root)
-    return found
+    return undone
 
 
 def _undo(root: str, contents: bytes) -> None:
@@ -118,7 +118,7 @@ def _undo(root: str, contents: bytes) -> None:
     for path, mode, user, group in dropped:
         _attempt(failures, _restore_directory, path, mode, user, group)
     if failures:
-        text = "Cannot undo an interrupted installation: {error}. What was removed lies in {root}"
+        text = "Cannot undo an interrupted installation: {error}. What was removed lies in {root}: the next run tries again"
         raise LinkError(text, root=root, error=failures[0]) from failures[0]
     os.unlink(os.path.join(root, "journal"))
 

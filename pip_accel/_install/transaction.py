@@ -81,7 +81,10 @@ def install(
             pass
     except BaseException:
         for path in reversed(made):
-            remove_empty(path)
+            try:
+                remove_empty(path)
+            except OSError:  # what is to be said is what came before
+                break
         raise
     return steps.kept
 
@@ -148,7 +151,7 @@ def pending(
 def repair(prefix: str) -> bool:
     """Undo what a transaction that was killed left, or tidy up if it was complete.
 
-    :returns: whether there was anything to do.
+    :returns: whether there was anything to undo.
     :raises LinkError: something could not be put back.
     """
     with _signals_held():

@@ -13,6 +13,7 @@ import os
 import re
 from typing import NamedTuple
 
+from pip_accel import _fs
 from pip_accel._names import canonical_name, split_sdist_name, split_wheel_name
 from pip_accel.exceptions import Unsupported
 
@@ -171,9 +172,13 @@ def split_url(url: str) -> tuple[str, dict[str, str]]:
 
 def _from_url(url: str, source: str) -> _Wanted:
     """What pip takes a URL alone for."""
-    if url.startswith("file:"):
-        return _from_path(_path_of(url, source), "", source)
     bare, fields = split_url(url)
+    if url.startswith("file:"):
+        exact = bare if fields.keys() == {"sha256"} else url
+        path = _path_of(exact, source)
+        if exact != url and not (os.path.isfile(path) and _fs.hash_file(path) == fields["sha256"].lower()):
+            raise Unsupported("a requirement ({source}) is a URL of something else", source=source)
+        return _from_path(path, "", source)
     egg = fields.get("egg", "")
     if not _SCHEME.match(url) or not fields.keys() <= _FRAGMENTS or (egg and not re.fullmatch(_NAME, egg)):
         raise Unsupported("a requirement ({source}) is a URL of an unknown kind", source=source)
