@@ -23,7 +23,7 @@ def keep_size(config: Config) -> int:
     limit = config.max_cache_size
     if limit is None:
         return 0
-    entries = list(find_entries(config))
+    entries = list(find_entries(config, every=False))
     if sum(entry.size for entry in entries) <= limit:
         return 0
     oldest = find_oldest(entries, int(limit * _FRACTION), before=time.time() - _YOUNG)

@@ -80,10 +80,15 @@ class Entry(NamedTuple):
         return os.path.basename(self.path)
 
 
-def find_entries(config: Config) -> Iterator[Entry]:
-    """Give all entries of a data directory."""
+def find_entries(config: Config, *, every: bool = True) -> Iterator[Entry]:
+    """Give all entries of a data directory.
+
+    :param every: whether also what other releases have built, in a format of theirs.
+    """
     yield from _archives(config)
-    yield from _built(config)
+    for entry in _built(config):
+        if every or os.path.relpath(entry.path, config.binary_cache).startswith(f"v{config.cache_format_revision}"):
+            yield entry
     yield from _trees(config)
 
 

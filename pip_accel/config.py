@@ -404,7 +404,14 @@ class Config:
 
     @_option(None, None, _path)
     def install_prefix(self) -> str:
-        """Absolute path of the directory that pip installs below: ``/usr/local`` for the Python of Debian."""
+        """Absolute path of the directory that pip installs below: ``/usr/local`` for the Python of Debian.
+
+        It is that of ``python_executable``, where that was assigned.
+        """
+        if self.get("python_executable") and os.path.exists(self.python_executable):
+            from pip_accel._environment import find_target
+
+            return find_target(self.python_executable).scheme.data
         import sysconfig
 
         return sysconfig.get_path("data")

@@ -126,6 +126,7 @@ def test_nothing_is_opened_but_what_says_what_to_do(warm):
         "bundles": [path for path in opened if path.startswith("trees") and path.endswith(("purelib", "purelib/"))],
         "templates": [path for path in opened if path.startswith("templates")],
         "own": [path for path in opened if path.startswith("tmp")],
+        "usage": [path for path in opened if path == os.path.join("usage", "runs")],
     }
     assert sorted(path for group in kinds.values() for path in group) == sorted(opened)
     assert len(kinds["views"]) == 2

@@ -48,8 +48,6 @@ class Program:
             return cli.main()
         except SystemExit as error:
             return error.code
-        finally:
-            gc.enable()
 
 
 @pytest.fixture
@@ -66,9 +64,17 @@ def program(monkeypatch, tmp_path):
 
 def test_the_module_is_the_program(monkeypatch):
     called = []
-    monkeypatch.setattr(cli, "main", lambda: called.append("main"))
-    runpy.run_module("pip_accel", run_name="__main__")
-    assert called == ["main"]
+    monkeypatch.setattr(cli, "main", lambda: called.append(gc.isenabled()))
+    try:
+        runpy.run_module("pip_accel", run_name="__main__")
+    finally:
+        gc.enable()
+    assert called == [False]  # to look for circles takes a tenth of a short run
+
+
+def test_a_program_that_embeds_it_keeps_its_garbage_collector(program):
+    assert program.run("install", "x") == INSTALLED
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize(("status", "left"), [(0, None), (1, 1), (2, 2), (130, 130)])
@@ -161,6 +167,14 @@ def test_what_fails_is_one_line_and_status_1(program, capsys, failure, errors):
     program.failure = failure
     assert program.run("install", "x") == 1
     assert capsys.readouterr() == ("", errors)
+
+
+@pytest.mark.parametrize("words", [["-v", "install", "x"], ["install", "--verbose", "x"]], ids=" ".join)
+def test_where_an_error_came_from_is_shown_to_those_who_ask(program, capsys, words):
+    program.failure = PipAcceleratorError("alpha is broken")
+    assert program.run(*words) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Traceback") and lines[-1] == "ERROR: alpha is broken"
 
 
 @pytest.mark.parametrize(

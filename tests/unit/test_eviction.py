@@ -136,6 +136,13 @@ def test_a_damaged_manifest_does_not_keep_the_rest(directory):
     assert there(tree, other) == [False, True]
 
 
+def test_what_another_release_built_in_its_own_format_stays(directory):
+    old = directory.used(directory.write(5000, "binaries", "v7", "aa", "aa-1.0.tar.gz"), 9)
+    new = directory.add_binary("bb", 5000, 8)
+    assert directory.keep(1000) == 1
+    assert there(old, new) == [True, False]
+
+
 def test_other_files_of_the_data_directory_stay(directory):
     places = ("templates", "pip-26.3"), ("sources", "views", "a", "b.json"), ("tmp", "run-1-0", "large")
     kept = [directory.write(10**6, *parts) for parts in places]
