@@ -16,6 +16,7 @@ except ImportError:  # Windows
 
 __all__ = [
     "current_umask",
+    "find_told_error",
     "hash_file",
     "hash_tree",
     "lock_file",
@@ -41,6 +42,10 @@ __all__ = [
 
 _BLOCK = 1 << 20  # bytes that are read at once
 _PERIOD = 0.05  # seconds between two looks at a lock
+#: Errors that are those of a disk, or of its owner's settings.
+_OF_DISKS = frozenset(
+    (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC))
+)
 
 
 _stage: tuple[str, str] | None = None  # a root, and where what comes below it is written first
@@ -201,6 +206,19 @@ def publish(staged: str, final: str) -> None:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
         remove_tree(staged)
+
+
+def find_told_error(text: str, directory: str) -> OSError | None:
+    """Find what a program said about files that it could not write below a directory, or did not name.
+
+    :param text: its output, with an error as Python has it.
+    """
+    import re
+
+    for number, reason, named in re.findall(r"\[Errno (\d+)\] ([^:\n]+)(.*)", text):
+        if int(number) in _OF_DISKS and ("'" not in named or os.path.join(directory, "") in named):
+            return OSError(int(number), reason.strip(), directory)
+    return None
 
 
 def remove_tree(path: str) -> None:

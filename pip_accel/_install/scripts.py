@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 
-from pip_accel._fs import naming
+from pip_accel._fs import find_told_error, naming
 from pip_accel._values import Launcher, Target
 from pip_accel.exceptions import UnsafeArchive, Unsupported
 
@@ -164,6 +164,7 @@ def learn_template(python: str, workdir: str) -> str:
     :param workdir: an existing directory; what is left in it is the caller's to remove.
     :returns: text for the ``%`` operator and a mapping with ``module``, ``import_name`` and ``func``.
     :raises Unsupported: this pip did not write a launcher of the form that is known.
+    :raises OSError: it could not write.
     """
     import subprocess
 
@@ -184,6 +185,9 @@ def learn_template(python: str, workdir: str) -> str:
             with open(os.path.join(directory, _PROBE), "rb") as stream:
                 return _make_template(stream.read())
     output = done.stdout.decode("utf-8", "replace").strip()
+    error = find_told_error(output, workdir)
+    if error is not None:
+        raise error
     raise Unsupported("The pip of {python} wrote no launcher: {output}", python=python, output=output)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from pip_accel._fs import find_told_error
 from pip_accel._names import canonical_name
 from pip_accel._process import Completed, pass_through, run
 from pip_accel._text import mask_secrets, path_to_url, without_users
@@ -60,6 +61,9 @@ _CURABLE = (
 _UNANSWERED = ("Retrying (Retry(", "Could not fetch URL")
 #: What an index answers that does not have a project, or does not show it to anybody.
 _NOT_THERE = re.compile(r"Could not fetch URL .*: (403|404|410) Client Error")
+
+#: What stands above the traceback of an error that ``logging`` goes on after.
+_NO_LOG = "--- Logging error ---"
 
 #: The digest of an archive that is not the one asked for.
 _GOT = re.compile(r"^\s+Got +([0-9a-f]{32,})", re.MULTILINE)
@@ -140,6 +144,7 @@ def resolve_locally(
     :param work: a directory for what it writes.
     :param keep_log: path of a file that gets pip's log, too.
     :returns: its answer, or how it failed.
+    :raises OSError: it could not write.
     """
     report, log = (os.path.join(work, name) for name in ("report.json", "log"))
     for path in (report, log):
@@ -164,6 +169,7 @@ def resolve_locally(
     answer = run([*pip_command(python), "install", *words], env=settings)
     if keep_log:
         _append(log, keep_log)
+    _look_for_faults(answer, work)
     if answer.status != 0:
         return answer
     try:
@@ -205,10 +211,23 @@ def check_out(
     answer = run(command, env=settings)
     if answer.status != 0:
         _leave_questions(answer)
+        _look_for_faults(answer, work)
         raise _failure(PipFailed, command, answer, work)
     with open(report, encoding="utf-8") as stream:
         item: dict[str, Any] = json.load(stream)["install"][0]
     return item
+
+
+def _look_for_faults(answer: Completed, work: str) -> None:
+    """See that pip could write what it had to, also its log, where it goes on without.
+
+    :param work: the directory for that, beside that of its temporary files.
+    :raises OSError: it could not.
+    """
+    if answer.status != 0 or _NO_LOG in answer.errors:
+        error = find_told_error(answer.output + answer.errors, os.path.dirname(work))
+        if error is not None:
+            raise error
 
 
 def _failure(kind: type[PipFailed], command: Sequence[str], answer: Completed, work: str) -> PipFailed:
@@ -243,6 +262,7 @@ def download(
     :raises PipFailed: pip failed; its words are in the context.
     :raises NothingFound: a requirement has no candidate.
     :raises Unsupported: pip wants to ask the user something.
+    :raises OSError: it could not write.
     """
     settings = {
         **environ,
@@ -259,6 +279,7 @@ def download(
         answer = run(command, env=settings)
         if keep_log:
             _append(log, keep_log)
+        _look_for_faults(answer, work)
         if answer.status == 0:
             files = tuple(os.path.join(stage, name) for name in sorted(os.listdir(stage)))
             return Downloads(files, _backtracked(log), _complete(log), _yanked(log), _found(log))

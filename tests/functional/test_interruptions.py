@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sys
 import threading
@@ -44,6 +45,7 @@ def build_wheel(*arguments, **options):
     time.sleep(1)
     return _build_wheel(*arguments, **options)
 """
+VERSIONS = ("1.0", "2.0")
 JOURNAL = os.path.join(".pip-accel-transaction", "journal")
 CANCELLED = "ERROR: Operation cancelled by user"
 
@@ -238,12 +240,25 @@ class Fleet(Place):
                 )  # fmt: skip
         super().__init__(directory)
         self.variables |= {"PIP_FIND_LINKS": archives, "PIP_NO_INDEX": "1"}
-        self.states = {}
+        self.nothing = os.path.join(self.directory, "nothing.txt")
+        open(self.nothing, "w").close()
+        self.pristine = os.path.join(self.directory, "pristine")
+        shutil.copytree(self.prefix, self.pristine, symlinks=True)
+        self.states = {"none": snapshot(self.prefix)}
         for version in ("2.0", "1.0"):
             self.run(*self.words(version))
             self.states[version] = snapshot(self.prefix)
             run_pip(["check"], self.environment)
         self.seconds = max(self.run(*self.words(version)).seconds for version in ("2.0", "1.0"))
+
+    def empty(self):
+        """Have nothing installed."""
+        shutil.rmtree(self.prefix)
+        shutil.copytree(self.pristine, self.prefix, symlinks=True)
+
+    def forget(self):
+        """Have nothing known, so that the next run is a first one."""
+        shutil.rmtree(self.data)
 
     def words(self, version):
         return ["install", *(f"{name}=={version}" for name in self.NAMES)]
@@ -265,7 +280,9 @@ def fleet(tmp_path_factory):
 
 
 def end_at_random(fleet, seed, times, how):
-    """Upgrade and downgrade by turns, and end each run at some moment, every other time while the environment changes.
+    """Install, upgrade and downgrade, and end each run at some moment, every other time while the environment changes.
+
+    Every fifth run finds an empty environment, and every seventh an empty data directory.
 
     :param how: ends a run; is given its process.
     :yields: what :func:`finish` gives of each run.
@@ -273,12 +290,18 @@ def end_at_random(fleet, seed, times, how):
     chance = random.Random(seed)
     journal = os.path.join(fleet.prefix, JOURNAL)
     for number in range(times):
-        process = fleet.start(*fleet.words("2.0" if fleet.state() == "1.0" else "1.0"))
-        if number % 2:
+        if number % 5 == 4:
+            fleet.empty()
+        if first := number % 7 == 6:
+            fleet.forget()
+        state = fleet.state()
+        version = chance.choice(VERSIONS) if state == "none" else {"1.0": "2.0", "2.0": "1.0"}[state]
+        process = fleet.start(*fleet.words(version))
+        if number % 2 and not first:
             wait_for(lambda: os.path.exists(journal) or process.poll() is not None)  # noqa: B023
             time.sleep(chance.uniform(0, 0.15))
         else:
-            time.sleep(chance.uniform(0.15, fleet.seconds))
+            time.sleep(chance.uniform(0.15, fleet.seconds * (4 if first else 1)))
         try:
             how(process)
         except ProcessLookupError:
@@ -291,12 +314,11 @@ def kill_at_random(fleet, seed, times):
     for status, _, stderr in end_at_random(fleet, seed, times, lambda process: process.kill()):
         assert "Traceback" not in stderr, stderr
         interrupted = os.path.exists(os.path.join(fleet.prefix, JOURNAL))
-        run = fleet.run("install", fleet.NAMES[0])
-        assert "Requirement already satisfied" in run.stdout
+        run = fleet.run("install", "-r", fleet.nothing)
         assert ("was interrupted here" in run.stderr) >= interrupted
         seen.add((status, interrupted, fleet.state()))
     wait_for(lambda: processes_of(fleet.data) == {})
-    fleet.run("install", fleet.NAMES[0])
+    fleet.run("install", "-r", fleet.nothing)
     assert fleet.leftovers() == []
     run_pip(["check"], fleet.environment)
     return seen
