@@ -292,9 +292,10 @@ class PipAccelerator:
         :raises SystemDependencyError: builds lack system packages, which were not installed.
         :raises PipAcceleratorError: it failed in another way, and the environment is as it was.
         """
-        from pip_accel._accelerator import Rounds, check_target, install_pins, open_engine
+        from pip_accel._accelerator import check_target, install_pins, open_engine
         from pip_accel._plan.arguments import parse
         from pip_accel._resources import open_resources
+        from pip_accel._rounds import Rounds
         from pip_accel.req import find_destination
 
         _check_keywords(kw)
@@ -411,7 +412,8 @@ def _see_to_something(request: Request, arguments: Sequence[str]) -> None:
 
 def _install_with_packages(resources: Resources, asked: Any) -> Outcome:
     """Carry out a request; system packages that builds lack are installed if that is allowed."""
-    from pip_accel._accelerator import Rounds, install
+    from pip_accel._accelerator import install
+    from pip_accel._rounds import Rounds
 
     manner = asked.manner
     rounds = Rounds(resources.config, target=resources.target, say=Log(), dry_run=manner.dry_run)

@@ -124,7 +124,7 @@ class BinaryDistributionManager:
         try:
             return engine.builder.obtain(requirement.pin(engine.resources.index))
         except (BuildFailed, NoBuildOutput) as error:
-            from pip_accel._accelerator import Rounds
+            from pip_accel._rounds import Rounds
 
             try:
                 if not Rounds(self.config, target=engine.resources.target).mend(error):

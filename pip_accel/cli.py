@@ -185,7 +185,7 @@ def _verbosity(words: Sequence[str]) -> int:
 
 
 def _install_into(asked: Asked, environ: Mapping[str, str], config: Config, messages: Messages) -> int:
-    from pip_accel._accelerator import Rounds, check_target, install, install_remembered, secure
+    from pip_accel._accelerator import check_target, install, install_remembered, secure
     from pip_accel._install import transaction  # noqa: F401 (now, while the target's interpreter is at work)
     from pip_accel._printer import Printer
     from pip_accel._resources import open_resources
@@ -215,6 +215,8 @@ def _install_into(asked: Asked, environ: Mapping[str, str], config: Config, mess
                             resources, asked.remembered, on_plan=printer.announce, on_replace=printer.replaced
                         )
                     if outcome is None:
+                        from pip_accel._rounds import Rounds
+
                         ask = (lambda text: None) if manner.no_input else None
                         rounds = Rounds(config, target=target, say=messages, ask=ask, dry_run=manner.dry_run)
                         attempt = partial(
