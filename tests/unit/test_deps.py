@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 import pip_accel.deps
-from pip_accel._accelerator import Outcome, Rounds
+from pip_accel._accelerator import Outcome
 from pip_accel._commands import Invocation
 from pip_accel._deps_command import deps
 from pip_accel._environment import find_target
 from pip_accel._names import canonical_name
+from pip_accel._rounds import Rounds
 from pip_accel._values import Plan
 from pip_accel.config import Config
 from pip_accel.deps import Failure, SystemPackageManager, failures_of, platforms
