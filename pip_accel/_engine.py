@@ -385,51 +385,21 @@ class Engine:
         if self.sharing is not None:
             self.sharing.fetch({archive.sha256: archive.filename})
 
-    def _shared_digest(self, question: Question) -> str:
-        from pip_accel._plan.question import shared_digest
-        from pip_accel._resources import host_pip_version
-
-        return shared_digest(question, self.resources.target, self._recipe, host_pip_version())
-
     def borrow(self, question: Question) -> Plan | None:
         """Learn what other machines found out about a question; give their plan if that holds here."""
-        sharing, resources, own = self.sharing, self.resources, self._recipe.own
         # Where nothing is used that was made there, wheels are, if the user knows their digests.
-        if sharing is None or not self.borrows or (own and not question.require_hashes):
+        if self.sharing is None or not self.borrows or (self._recipe.own and not question.require_hashes):
             return None
-        digest = self._shared_digest(question)
-        offer = sharing.find(digest) if digest else None
-        if offer is None or (own and offer.sdists):
-            return None
-        from pip_accel._plan.closing import is_complete, is_of_use, plan_from_offer
-        from pip_accel._plan.question import known_places, roots_digest
+        from pip_accel._exchange import borrow
 
-        if not is_of_use(resources, question, offer):
+        borrowed = borrow(self.sharing, self.resources, self._recipe, question, unpacks=self.unpacks)
+        if borrowed is None:
             return None
-        offer = offer.at(known_places(question.view))
-        filenames = {each.sha256: each.filename for each in offer.found}
-        if resources.jobs > 1 and self.unpacks:
-            from pip_accel._arrivals import Handed
-
-            with Handed(resources.store) as hand_over:
-                sharing.fetch(filenames, offer.trees, hand_over)
-        else:
-            sharing.fetch(filenames, offer.trees)
-        archives = {each.project: resources.index.locate(each.sha256, each.filename) for each in offer.found}
-        told = {sha256: each.core_metadata for sha256, each in offer.sdists.items()}
-        # What does not answer the question teaches nothing, either.
-        if not all(os.path.exists(each.path) for each in archives.values()):
-            return None
-        if not is_complete(resources, question, archives, told):
-            return None
-        if not sharing.learn(offer, question.view.key, roots_digest(question)):
-            return None
-        if not own:
-            resources.lent_template = offer.template
-            for each in offer.builds:
-                if self._is_young(each.learned):
-                    self._adopt(each)
-        return plan_from_offer(resources, question, offer)
+        plan, builds = borrowed
+        for each in builds:
+            if self._is_young(each.learned):
+                self._adopt(each)
+        return plan
 
     def _adopt(self, requirements: Requirements) -> None:
         """Take over a plan for build requirements that another machine made, unless there is one."""
@@ -447,50 +417,11 @@ class Engine:
 
         :param quiet: whether pip was told to be: then it says neither how it spells names, nor what it warns of.
         """
-        sharing, index = self.sharing, self.resources.index
-        if sharing is None or not sharing.gives or plan.borrowed or not plan.lasting or not plan.pins:
+        if self.sharing is None or not self.sharing.gives:
             return None
-        digest = self._shared_digest(question)
-        if not digest or any(pin.direct_url or pin.editable or not pin.archive.sha256 for pin in plan.pins):
-            return None
-        if quiet and not {canonical_name(pin.name) for pin in plan.pins} <= question.spellings.keys():
-            return None
-        from pip_accel._build.key import may_hold_secret
-        from pip_accel._plan.closing import is_complete
-        from pip_accel._plan.places import hide_places
-        from pip_accel._plan.question import depends_on_machine, known_places, roots_digest
-        from pip_accel._sharing import Found, Offer, Requirements, Sdist, common_lines
+        from pip_accel._exchange import make_offer
+        from pip_accel._sharing import Requirements
 
-        # What was installed has no part in it then.
-        if not is_complete(self.resources, question, {canonical_name(pin.name): pin.archive for pin in plan.pins}):
-            return None
-
-        places, roots = known_places(question.view), roots_digest(question)
-        found, sdists, built, trees = [], {}, [], []
-        for pin in plan.pins:
-            project, archive = canonical_name(pin.name), pin.archive
-            metadata = index.metadata(archive)
-            if metadata is None or depends_on_machine([metadata.decode("utf-8", "replace")]):
-                return None
-            view = question.view.key(project)
-            known = [
-                each
-                for each in index.known(view, project)
-                if each.version == canonical_version(pin.version) and each.roots in ("", roots)
-            ]
-            yanked = index.read_view(view, project).get("yanked", {}).get(archive.sha256)
-            link = hide_places(index.origin(view, project, archive), places)
-            row = (pin.name, pin.version, project, archive.filename, archive.sha256, pin.requested)
-            found.append(Found(*row, yanked, link, tuple(known)))
-            if not archive.filename.endswith(".whl"):
-                facts, result = index.build_facts(archive), self.builder.find_shareable(pin)
-                if facts is None or result is None or any(map(may_hold_secret, facts["variables"].items())):
-                    return None
-                variant = index.variant(project)
-                sdists[archive.sha256] = Sdist(metadata.decode("utf-8", "surrogateescape"), facts, variant)
-                name, archive = result
-                built.append((name, archive.path))
-            trees.append(archive.sha256)
         builds = tuple(
             Requirements(
                 each.requires,
@@ -500,12 +431,8 @@ class Engine:
             for each in list(self._plans.values())  # a build that began early may still plan
             if each.lasting
         )
-        output, errors = (hide_places(common_lines(text), places) for text in (plan.output, plan.errors))
-        if "file:" in output + errors:
-            return None
-        more = (plan.learned, dict(plan.spellings), sdists)
-        offer = Offer(tuple(found), output, errors, *more, builds, tuple(trees), self.resources.template)
-        return partial(self._publish, sharing, digest, offer, built)
+        offered = make_offer(self.resources, self._recipe, self.builder, question, plan, builds, quiet=quiet)
+        return partial(self._publish, self.sharing, *offered) if offered is not None else None
 
     def _publish(self, sharing: Sharing, digest: str, offer: Offer, built: Sequence[tuple[str, str]]) -> int:
         """Give an offer to other machines. Whatever goes wrong is told, and no failure of the run."""

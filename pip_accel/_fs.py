@@ -80,6 +80,8 @@ def make_directory(path: str) -> None:
     try:
         os.mkdir(path, 0o755)
     except FileNotFoundError:
+        if os.path.isdir(os.path.dirname(path)):  # as below /proc, where nothing can be made
+            raise
         make_directory(os.path.dirname(path))
         make_directory(path)
     except FileExistsError:

@@ -35,7 +35,8 @@ class PipAcceleratorError(Exception):
     """Base of all that pip-accel raises on purpose.
 
     :param text: the message, a format string for :func:`~pip_accel.utils.compact`; secrets in URLs are masked in it.
-    :param context: values of the message, and others that callers may want; kept unchanged in :attr:`context`.
+    :param context: values of the message, and others that callers may want.
+    :ivar context: these, unchanged (a dictionary).
     """
 
     def __init__(self, text: str, **context: object) -> None:
@@ -74,7 +75,8 @@ class Unsupported(PipAcceleratorError):
 class PipFailed(PipAcceleratorError):
     """pip ended with an error.
 
-    The context has the ``command`` (a tuple of words), the ``status`` and the ``output``, with secrets in URLs masked.
+    The context has the ``command`` (a tuple of words), the ``status`` and the ``output``, with secrets in URLs masked;
+    and where pip was started to plan or to download, what it wrote to standard error as ``errors``.
     """
 
     def __init__(self, text: str, **context: object) -> None:

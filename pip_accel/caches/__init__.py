@@ -28,7 +28,7 @@ _registered: list[type[AbstractCacheBackend]] = []
 
 
 class CacheBackendMeta(type):
-    """The metaclass that once registered backends; :meth:`AbstractCacheBackend.__init_subclass__` does that now."""
+    """The metaclass that once registered backends, which defining a subclass does now."""
 
 
 class AbstractCacheBackend(metaclass=CacheBackendMeta):
@@ -205,7 +205,7 @@ class CacheManager:
     def get(self, requirement: Any) -> str | None:
         """Give the path of the first archive that a backend has for a requirement and that is whole, or ``None``.
 
-        :param requirement: its ``cache_key`` says what it depends on (see :mod:`pip_accel._build.key`).
+        :param requirement: a :class:`~pip_accel.req.Requirement`; what its build depends on says which archive.
         """
         from pip_accel._archives import is_whole
 

@@ -389,3 +389,9 @@ def test_a_link_to_a_directory_counts_in_the_digest_of_a_tree(tmp_path):
     (tmp_path / "link").unlink()
     (tmp_path / "link").symlink_to("two")
     assert _fs.hash_tree(str(tmp_path)) != before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_where_no_directory_can_be_made_there_is_one_error():
+    with pytest.raises(OSError):
+        _fs.make_directory("/proc/self/task/nowhere/below")
