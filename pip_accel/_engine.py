@@ -392,10 +392,7 @@ class Engine:
             return None
         from pip_accel._exchange import borrow
 
-        borrowed = borrow(self.sharing, self.resources, self._recipe, question, unpacks=self.unpacks)
-        if borrowed is None:
-            return None
-        plan, builds = borrowed
+        plan, builds = borrow(self.sharing, self.resources, self._recipe, question, unpacks=self.unpacks)
         for each in builds:
             if self._is_young(each.learned):
                 self._adopt(each)

@@ -26,7 +26,7 @@ __all__ = ["borrow", "make_offer"]
 
 def borrow(
     sharing: Sharing, resources: Resources, recipe: Recipe, question: Question, *, unpacks: bool
-) -> tuple[Plan, tuple[Requirements, ...]] | None:
+) -> tuple[Plan | None, tuple[Requirements, ...]]:
     """Learn what other machines found out about a question; give their plan if that holds here, and those of builds.
 
     :param unpacks: whether wheels are unpacked while others come.
@@ -34,7 +34,7 @@ def borrow(
     digest = shared_digest(question, resources.target, recipe, host_pip_version())
     offer = sharing.find(digest) if digest else None
     if offer is None or (recipe.own and offer.sdists) or not is_of_use(resources, question, offer):
-        return None
+        return None, ()
     offer = offer.at(known_places(question.view))
     filenames = {each.sha256: each.filename for each in offer.found}
     if resources.jobs > 1 and unpacks:
@@ -48,15 +48,14 @@ def borrow(
     told = {sha256: each.core_metadata for sha256, each in offer.sdists.items()}
     # What does not answer the question teaches nothing, either.
     if not all(os.path.exists(each.path) for each in archives.values()):
-        return None
+        return None, ()
     if not is_complete(resources, question, archives, told):
-        return None
+        return None, ()
     if not sharing.learn(offer, question.view.key, roots_digest(question)):
-        return None
+        return None, ()
     if not recipe.own:
         resources.lent_template = offer.template
-    plan = plan_from_offer(resources, question, offer)
-    return (plan, () if recipe.own else offer.builds) if plan is not None else None
+    return plan_from_offer(resources, question, offer), offer.builds if not recipe.own else ()
 
 
 def make_offer(

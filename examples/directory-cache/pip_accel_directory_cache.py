@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from typing import TYPE_CHECKING, BinaryIO
 
 from pip_accel.caches import AbstractCacheBackend
 from pip_accel.exceptions import CacheBackendDisabledError
+from pip_accel.utils import AtomicReplace
 
 if TYPE_CHECKING:
     from pip_accel.config import Config
@@ -53,9 +53,9 @@ class DirectoryCacheBackend(AbstractCacheBackend):
 
     def put(self, filename: str, handle: BinaryIO) -> None:
         """Store a file. Others see all of it, or nothing."""
-        directory = os.path.dirname(self.path(filename))
-        os.makedirs(directory, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=directory, delete=False) as temporary:
-            shutil.copyfileobj(handle, temporary)
-            os.fchmod(temporary.fileno(), 0o644)
-        os.replace(temporary.name, self.path(filename))
+        path = self.path(filename)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with AtomicReplace(path) as temporary, open(temporary, "wb") as stream:
+            shutil.copyfileobj(handle, stream)
+            os.chmod(temporary, 0o644)
+        self.rejected.discard(filename)
