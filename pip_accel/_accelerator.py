@@ -1,4 +1,4 @@
-"""The steps of an installation in order, and nothing else: plan, obtain, install."""
+"""The steps of an installation in order: see to the target, plan, obtain, install."""
 
 from __future__ import annotations
 

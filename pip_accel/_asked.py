@@ -1,4 +1,4 @@
-"""What some words ask for: understood, or remembered from the last time. What takes long begins as early as it can."""
+"""A command as it was given: what it asks for, its target, and the plan that is remembered for the very same words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``pip-accel cache``: its verbs, and those of them that ask for projects, as an installation does."""
+"""``pip-accel cache``: its usage, and those of its verbs that plan as an installation does: explain, push, pull."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text for people, and from people: messages compacted and free of secrets, values as they are written by hand."""
+"""Text: messages compacted and free of secrets, values as people write them, paths as URLs and back."""
 
 from __future__ import annotations
 

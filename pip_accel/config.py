@@ -406,7 +406,7 @@ class Config:
     def install_prefix(self) -> str:
         """Absolute path of the directory that pip installs below: ``/usr/local`` for the Python of Debian.
 
-        It is that of ``python_executable``, where that was assigned.
+        It is that of ``python_executable``, where that was assigned. Assigned itself, it is like pip's ``--prefix``.
         """
         if self.get("python_executable") and os.path.exists(self.python_executable):
             from pip_accel._environment import find_target
@@ -418,7 +418,7 @@ class Config:
 
     @_option(None, None, _path)
     def python_executable(self) -> str:
-        """Absolute path of the interpreter that scripts name in their hashbangs."""
+        """Absolute path of the interpreter that scripts name; assigned, that of the environment that is meant."""
         return sys.executable or os.path.join(self.install_prefix, "bin", "python")
 
     # What a run does.

@@ -1,1 +1,1 @@
-"""From words to a plan: ``arguments`` reads the request, ``planning`` finds the answer, ``pip`` speaks with pip."""
+"""From words to a plan: they are understood, put as a question, and answered from memory, from pins or by pip."""

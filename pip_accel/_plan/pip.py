@@ -1,4 +1,4 @@
-"""The one module that knows pip: runs it as a subprocess and reads its JSON installation report.
+"""Runs pip as a subprocess: to plan, to download, and for whole commands; reads its JSON installation report.
 
 pip is only spoken to through its command line, its settings in the environment, and its report; it is never imported.
 Source of the report's shape: pip's documentation, "Installation Report", version 1.

@@ -15,8 +15,8 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from pip_accel._names import canonical_name
+from pip_accel.config import expand_path
 from pip_accel.exceptions import ConfigFileError
-from pip_accel.utils import expand_path
 
 __all__ = ["Definition", "OWN", "check_owner", "find_definitions", "is_package_name", "read_definition"]
 

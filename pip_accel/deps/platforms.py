@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 from pip_accel import _fs
 from pip_accel._process import Completed, read_lines, run
+from pip_accel.config import is_root
 from pip_accel.deps.definitions import Definition
 from pip_accel.deps.file_index import FileIndex, reduce_contents, write_rows
 from pip_accel.exceptions import ConfigFileError, DependencyInstallationFailed, SystemDependencyError
-from pip_accel.utils import is_root
 
 __all__ = ["PLATFORMS", "Platform", "Prospect", "open_platform"]
 

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from tests.lib.architecture import WARM
 from tests.lib.archives import make_wheel
 from tests.lib.environments import clean_environ
 from tests.lib.runs import CHECKOUT
@@ -135,6 +136,13 @@ def test_nothing_is_opened_but_what_says_what_to_do(warm):
     # To see whether the file system can share blocks, one file is tried.
     linked = [path for event, path in events if event == "open" and path.endswith(("METADATA", ".py", ".pyc"))]
     assert len([path for path in linked if not os.path.isabs(path)]) <= 2
+
+
+def test_the_documentation_says_which_modules_are_loaded(warm):
+    warm.run("alpha")
+    modules, _, _ = warm.run("alpha")
+    ours = {name.removeprefix("pip_accel.") for name in modules if name.split(".")[0] == "pip_accel"}
+    assert ours == WARM
 
 
 def test_one_program_is_started(warm):

@@ -26,9 +26,9 @@ What 0.43 promised
 ==================
 
 The documented command line, configuration and Python API of pip-accel 0.43, item by item: what holds today, and the
-tests that show it. This page is written by ``python -m tests.lib.contract``; a test sees to it that each item has a test
-which exists and is always run, and that no public name is missing. :doc:`changes-since-0.43` says what is different, and
-why.
+tests that show it. This page is written by ``python -m tests.lib.contract``. A test sees to it that each item has a
+test which exists and is always run, and that no public name is missing. :doc:`changes-since-0.43` says what is
+different, and why.
 """
 
 

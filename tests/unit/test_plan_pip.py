@@ -259,7 +259,7 @@ def test_what_a_repetition_can_cure_is_repeated_with_growing_pauses(pip, tmp_pat
         "ERROR: 502 Server Error: Bad Gateway for url: https://x\n",
         "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n",
         "ERROR: ('Connection broken: IncompleteRead(10 bytes read)', IncompleteRead())\n",
-        "error: incomplete-download\n\n× Download failed after 1 attempts because not enough bytes were received\n",
+        "error: incomplete-download\n\nDownload failed after 1 attempts because not enough bytes were received\n",
     ],
 )
 def test_a_second_pass_may_succeed(pip, tmp_path, errors):
