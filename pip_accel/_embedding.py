@@ -64,7 +64,7 @@ class PipAccelerator:
 
         :raises EnvironmentMismatchError: it is another one.
         """
-        if self._python is None and not os.environ.get("PIP_PYTHON"):
+        if self._python is None:
             validate_environment(os.environ)
 
     def initialize_directories(self) -> None:
@@ -96,7 +96,7 @@ class PipAccelerator:
             from pip_accel.req import find_environment
 
             return find_environment(self.config)[1]
-        return self.python
+        return self.python or os.environ.get("PIP_PYTHON") or None
 
     # Words
 
@@ -255,7 +255,7 @@ class PipAccelerator:
         with self._opened(arguments, use_wheels, settings) as (request, engine, view):
             _see_to_something(request, arguments)
             _, plan = make_plan(engine, request, view, Log())
-            return [_describe(engine, pin) for pin in plan.pins]
+            return [_describe(engine, view, pin) for pin in plan.pins]
 
     @contextmanager
     def _opened(
@@ -265,7 +265,7 @@ class PipAccelerator:
 
         :param settings: values of the configuration for this.
         """
-        from pip_accel._accelerator import check_target, open_engine, target_of
+        from pip_accel._accelerator import open_engine, target_of
         from pip_accel._plan.arguments import parse
         from pip_accel._plan.question import view_of
         from pip_accel._resources import open_resources
@@ -274,7 +274,6 @@ class PipAccelerator:
         wheels = [] if use_wheels else ["--no-binary", ":all:"]
         request = parse([*self._before, "install", *wheels, *arguments], os.environ)
         target = target_of(request)
-        check_target(target, request.manner)
         config = self.config.derive(**settings)
         with open_resources(config, target, request.manner.python, os.environ) as resources:
             view = view_of(request, resources)
@@ -356,22 +355,29 @@ class _Planned(NamedTuple):
     archive: Archive
 
 
-def _describe(engine: Engine, pin: Pin) -> _Planned:
+def _describe(engine: Engine, view: ViewSettings, pin: Pin) -> _Planned:
     """Give a pin with all that is known of it.
 
     :raises Unsupported: it comes from a repository, of which only what was built is kept.
     """
     from pip_accel._metadata import all_headers
+    from pip_accel._names import canonical_name
     from pip_accel._text import path_to_url
 
     if not os.path.exists(pin.archive.path):
         raise Unsupported("{name} comes from a repository: install_from_arguments() can install it", name=pin.name)
-    found = engine.resources.index.metadata(pin.archive) if pin.archive.sha256 else engine.recall(pin.name)
+    index, project = engine.resources.index, canonical_name(pin.name)
+    found = index.metadata(pin.archive) if pin.archive.sha256 else engine.recall(project)
     metadata: dict[str, Any] = {}
     for key, values in all_headers(found or b"").items():
         metadata[key.replace("-", "_")] = values if key in _MULTIPLE else values[0]
     metadata.update(name=pin.name, version=pin.version)
-    info = json.loads(pin.direct_url) if pin.direct_url else {"url": path_to_url(pin.archive.path)}
+    if pin.direct_url:
+        info = json.loads(pin.direct_url)
+    else:  # where it came from, as pip's report has it
+        link = index.origin(view.key(project), project, pin.archive).partition(" ")[0]
+        hashes = {"sha256": pin.archive.sha256}
+        info = {"url": link or path_to_url(pin.archive.path), "archive_info": {"hashes": hashes}}
     return _Planned(
         {
             "metadata": metadata,

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pip_accel._text import compact, mask_secrets
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = [
     "BinaryDistributionError",
     "BuildFailed",
@@ -40,7 +44,7 @@ class PipAcceleratorError(Exception):
     """
 
     def __init__(self, text: str, **context: object) -> None:
-        self.context = context
+        self.context: dict[str, Any] = context
         super().__init__(mask_secrets(compact(text, **context)))
 
 
@@ -80,7 +84,7 @@ class PipFailed(PipAcceleratorError):
     """
 
     def __init__(self, text: str, **context: object) -> None:
-        context = {"command": (), "status": None, "output": "", **context}
+        context = {"command": (), "status": None, "output": "", "errors": "", **context}
         super().__init__(text, **{name: _mask(value) for name, value in context.items()})
 
 

@@ -118,6 +118,33 @@ def test_what_is_installed_is_only_planned_if_that_is_to_be_ignored(accelerator,
     assert described(again) == {"alpha": ("1.0", True, True)}
 
 
+def test_it_is_told_where_an_archive_came_from(accelerator, offer, index):
+    offer(make_wheel, "alpha", "1.0")
+    for _ in range(2):
+        [requirement] = accelerator.get_requirements(["alpha"], use_wheels=True)
+        info = requirement.pip_requirement["download_info"]
+        assert info["url"] == index.url.removesuffix("simple/") + "files/alpha-1.0-py3-none-any.whl"
+        assert info["archive_info"]["hashes"] == {"sha256": requirement.archive.sha256}
+
+
+def test_to_plan_needs_no_environment_that_may_be_changed(accelerator, offer, monkeypatch):
+    offer(make_wheel, "alpha", "1.0")
+    monkeypatch.setattr("pip_accel._accelerator.os.access", lambda path, mode: False)
+    planned = accelerator.get_requirements(["alpha"], use_wheels=True)
+    assert described(planned) == {"alpha": ("1.0", True, True)}
+    with pytest.raises(Unsupported, match="cannot be written to"):
+        accelerator.install_requirements(planned)
+
+
+def test_the_variable_of_pip_names_the_environment_for_every_step(config, offer, monkeypatch, tmp_path):
+    offer(make_wheel, "alpha", "1.0")
+    environment = make_environment(str(tmp_path / "env"))
+    monkeypatch.setenv("PIP_PYTHON", environment.python)
+    accelerator = PipAccelerator(config)
+    assert accelerator.install_requirements(accelerator.get_requirements(["alpha"], use_wheels=True)) == 1
+    assert installed(environment) == {"alpha": "1.0"}
+
+
 def test_metadata_is_at_hand(accelerator, offer):
     more = "Classifier: A\nClassifier: B\nSummary: What it is\n"
     offer(make_wheel, "alpha", "1.0", requires=["beta"], metadata_extra=more)

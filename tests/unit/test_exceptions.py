@@ -68,12 +68,14 @@ def test_the_message_is_compacted_and_the_context_kept(name):
     assert str(error) == compact(text, **context) == "The project a  {b}\n\nhas 2 files."
     found = {**error.context, "unused": list(error.context["unused"])}
     assert {key: found[key] for key in context} == context
-    assert found.keys() - context.keys() <= {"command", "output", "status"}
+    assert found.keys() - context.keys() <= {"command", "errors", "output", "status"}
 
 
 def test_callers_may_count_on_what_pip_and_builds_said():
     assert exceptions.BuildFailed("nothing had begun").context == {"output": ""}
-    assert exceptions.NothingFound("nobody was asked").context == {"command": (), "status": None, "output": ""}
+    assert exceptions.NothingFound("nobody was asked").context == {
+        "command": (), "status": None, "output": "", "errors": "",
+    }  # fmt: skip
 
 
 def test_a_value_that_cannot_be_understood_is_a_value_error_too():
@@ -92,6 +94,7 @@ def test_what_pip_was_asked_and_said_is_kept_without_secrets(kind):
         "command": ("python", "-m", "pip", "install", "-i", "https://****@host/simple", "--proxy", "****@proxy:3128"),
         "status": 1,
         "output": "no https://host/x?token=****",
+        "errors": "",
     }
     assert str(error) == "pip: no https://host/x?token=****"
 
