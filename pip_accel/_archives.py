@@ -2,6 +2,9 @@
 
 A binary distribution archive is a gzipped tarball. Its members are named relative to a prefix, as a person would expect
 (``lib/python3.12/site-packages/…``, ``bin/…``); its first member, a manifest, says which scheme each belongs to.
+
+Anybody may have made an archive. What pip would install all the same, though nobody makes it who means well, is left to
+pip where it is a wheel, is not taken where it comes from a cache, and is never written into one.
 """
 
 from __future__ import annotations
@@ -10,30 +13,41 @@ import gzip
 import io
 import json
 import os
+import posixpath
 import re
 import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import takewhile
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from pip_accel._digests import spell
 from pip_accel._metadata import read_headers
-from pip_accel._names import canonical_name
+from pip_accel._names import canonical_name, canonical_version, split_wheel_name
 from pip_accel._values import Launcher, Row
 from pip_accel.exceptions import UnsafeArchive, Unsupported
+
+try:
+    from lzma import LZMAError
+except ImportError:  # a Python that was built without it
+    LZMAError = zlib.error  # type: ignore[misc, assignment]
 
 __all__ = [
     "MANIFEST_NAME",
     "SCHEMES",
+    "UNREADABLE",
     "WRITTEN_AT_INSTALLATION",
     "Contents",
     "Entry",
+    "Implausible",
     "check_member_name",
+    "check_zip",
     "is_whole",
     "is_wrapper",
+    "open_tarball",
     "parse_entry_points",
     "read_bdist",
     "read_manifest",
@@ -51,8 +65,41 @@ WRITTEN_AT_INSTALLATION = frozenset(("RECORD", "INSTALLER", "REQUESTED", "direct
 _ENTRY_POINT = re.compile(r"[^=]+=\s*\w+(?:\.\w+)*\s*(?::\s*[\w.]+\s*)?(?:\[\s*(?:[\w.-]+(?:\s*,\s*[\w.-]+)*\s*)?\])?")
 _CALLABLE = re.compile(r"(\w+(?:\.\w+)*):(\w+(?:\.\w+)*)\s*(?:\[\s*[\w-]+(?:,\s*\w+)*\s*\])?")
 _HEADER = re.compile(r"[^\s:]+:")
-#: What :mod:`zipfile` raises for a file that is damaged, encrypted or compressed in a way that Python does not know.
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+#: What :mod:`zipfile` and :mod:`tarfile` raise for a file that is damaged, encrypted, compressed in a way that Python
+#: does not know, or full of numbers and names that are none.
+UNREADABLE = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, OSError, RuntimeError),
+    *(ValueError, ArithmeticError, LookupError, MemoryError),
+)
+
+# What an archive may hold at most. Of wheels, the best compressed ones grow thirtyfold, and bombs a thousandfold.
+_ROOM, _GROWTH = 256 << 20, 200  # bytes, or so many times its own size if that is more
+_MOST_FILES, _SMALLEST_FILE = 50_000, 256  # files, or one for so many bytes of its own size if that is more
+_LONGEST_TEXT = 8 << 20  # bytes of METADATA
+_LONGEST_LIST = 1 << 20  # bytes of WHEEL and entry_points.txt
+_LONGEST_ROW = 1200  # bytes of RECORD for each file
+_LONGEST_MANIFEST = 16 << 20  # bytes
+_LONGEST_HEADER = 256 << 10  # bytes of headers of one member of a tarball
+_MOST_FACTS = 1000  # in headers of a tarball that count for all of its members
+_LONGEST_NUMBER = 100  # digits in a header: older releases of Python look for the end of each at each (CVE-2024-6232)
+_LONGEST_PATH, _LONGEST_NAME = 1024, 255  # bytes
+
+#: What means something else on another system or to who looks at it, in the name of a file: control characters but for
+#: line feeds, those that turn text, halves of characters, and Windows' ways to other directories.
+_ODD = re.compile(
+    "[\0-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+    r"|^[A-Za-z]:[\\/]|^\\|(?:^|[\\/])\.\.(?:[\\/]|$)"
+)
+#: Names of scripts that are none for a shell.
+_SCRIPT = re.compile(r"\w[\w.+@~-]*")
+#: What an environment cannot do without, and no distribution brings, but for pip.
+_PROGRAMS = re.compile(r"(?:(?:python|pypy)w?[\d.]*t?|(?P<pip>pip[\d.]*)|activate(?:[._].*)?)(?:\.exe)?", re.IGNORECASE)
+#: Names that mean a device on Windows, whatever follows a dot, and what no name there may contain or end with.
+_RESERVED = re.compile(
+    r"(?:.*/)?(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9\u00b9\u00b2\u00b3])[ ]*(?:[.:][^/]*)?(?:/.*)?"
+    r"|.*[\0-\x1f\"*:<>?|\\].*|(?:.*/)?(?!\.{1,2}(?:/|$))[^/]*[. ](?:/.*)?",
+    re.IGNORECASE | re.DOTALL,
+)
 #: Types in the rows of a manifest. Files: member, scheme, path, executable, script, digest, size.
 _FILE = [str, str, str, bool, bool, str, int]
 #: What RECORD says of a file, where it is not its SHA-256 and its size: index among the files, digest, size.
@@ -85,20 +132,249 @@ class Contents(NamedTuple):
     rows: tuple[Row, ...] = ()  #: of the distribution's RECORD, for what is not among the entries
 
 
+class Implausible(UnsafeArchive):
+    """An archive is as only who means harm would make it: many times larger than it looks, say."""
+
+
 def check_member_name(name: str, archive: str) -> str:
     """Give the normalised name of a member, relative and below its root.
 
     :raises UnsafeArchive: it would be written outside of that.
     """
     parts = name.split("/")
-    foreign = os.name == "nt" and (":" in name or "\\" in name)
+    foreign = os.name == "nt" and _RESERVED.fullmatch(name) is not None
     if not name or name.startswith("/") or ".." in parts or "\0" in name or foreign:
         raise UnsafeArchive(
             "{archive} has a member named {name!r}, which would land outside of its place: nothing was installed.",
             archive=archive,
             name=name,
         )
+    if "" not in parts and "." not in parts:  # as with nearly all, and there are thousands
+        return name
     return "/".join(part for part in parts if part not in ("", "."))
+
+
+def _is_too_much(own: int, count: int, size: int) -> bool:
+    """Whether an archive holds many times what its own size lets expect.
+
+    :param own: that, bytes.
+    :param size: of all files, bytes.
+    """
+    return count > max(_MOST_FILES, own // _SMALLEST_FILE) or size > max(_ROOM, own * _GROWTH)
+
+
+def _check_amount(path: str, count: int, size: int) -> None:
+    """See that an archive does not hold many times what its own size lets expect.
+
+    :param size: of all files, bytes.
+    :raises Implausible: it does.
+    """
+    own = os.path.getsize(path)
+    if _is_too_much(own, count, size):
+        text = "{path} has {own} bytes, and {count} files with {size} bytes would come out of it"
+        raise Implausible(text, path=path, own=own, count=count, size=size)
+
+
+def check_zip(archive: zipfile.ZipFile, path: str) -> None:
+    """See that a zip archive can be unpacked without using up memory and disk.
+
+    :raises Implausible: it cannot.
+    """
+    members = archive.infolist()
+    _check_amount(path, len(members), sum([member.file_size for member in members]))
+    # What is compressed in other ways, zipfile unpacks as a whole, whatever its size is said to be.
+    if not {member.compress_type for member in members} <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        name = next(each.filename for each in members if each.compress_type not in (0, zipfile.ZIP_DEFLATED))
+        raise Implausible("{path} has {name!r}, compressed in an unusual way", path=path, name=name)
+
+
+class _Guard:
+    """The stream of a tarball that anybody may have written. It ends in an error before it is too much."""
+
+    def __init__(self, stream: BinaryIO, path: str) -> None:
+        self._stream = stream
+        self._path = path
+        self.own = os.path.getsize(path)
+        self._end = max(_ROOM, self.own * _GROWTH)
+        self.header: int | None = _LONGEST_HEADER  #: bytes that the next header may still have; ``None``: no header
+
+    def _refuse(self) -> None:
+        raise Implausible("{path} has headers, or an end, as no program writes them", path=self._path)
+
+    def read(self, size: int = -1) -> bytes:
+        if self.header is None:
+            data = self._stream.read(size)
+        else:
+            if not 0 <= size <= self.header:
+                self._refuse()
+            self.header -= size
+            data = self._stream.read(size)
+            numbers = re.findall(rb"\d+", data) if size > tarfile.BLOCKSIZE else ()
+            if max(map(len, numbers), default=0) > _LONGEST_NUMBER:
+                self._refuse()
+        if self._stream.tell() > self._end:
+            self._refuse()
+        return data
+
+    def seek(self, position: int) -> None:
+        if position > self._end:
+            self._refuse()
+        self._stream.seek(position)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+
+@contextmanager
+def open_tarball(path: str, kind: str = "") -> Iterator[tuple[tarfile.TarFile, Iterator[tarfile.TarInfo]]]:
+    """Open a tarball that anybody may have written, compressed or not; give it with its members, to be read in order.
+
+    :param kind: ``gz``: it has to be compressed by gzip.
+    :raises Implausible: it has more, or longer headers, than such a file would have; also while members are read.
+    """
+    with open(path, "rb") as file, _decompress(file, kind) as stream:
+        guard = _Guard(stream, path)
+        with tarfile.open(fileobj=cast(BinaryIO, guard), mode="r:") as archive:
+            yield archive, _read_members(archive, guard, path)
+
+
+def _decompress(file: BinaryIO, kind: str) -> BinaryIO:
+    start = file.read(6)
+    file.seek(0)
+    try:
+        if kind == "gz" or start.startswith(b"\x1f\x8b"):
+            return cast(BinaryIO, gzip.GzipFile(fileobj=file))
+        if start.startswith(b"BZh"):
+            import bz2
+
+            return cast(BinaryIO, bz2.BZ2File(file))
+        if start.startswith((b"\xfd7zXZ", b"\x5d\0\0")):
+            import lzma
+
+            return cast(BinaryIO, lzma.LZMAFile(file))
+    except ImportError as error:
+        raise tarfile.CompressionError(str(error)) from error
+    return file
+
+
+def _read_members(archive: tarfile.TarFile, guard: _Guard, path: str) -> Iterator[tarfile.TarInfo]:
+    count = size = 0
+    while True:
+        guard.header = _LONGEST_HEADER
+        member = archive.next()
+        guard.header = None
+        if member is None:
+            return
+        # A negative size leads back to what was read already (CVE-2025-8194).
+        if member.size < 0 or len(archive.pax_headers) > _MOST_FACTS:
+            raise Implausible("{path} has {name!r} with headers that make no sense", path=path, name=member.name)
+        member.pax_headers = {}  # a copy of all that count for several, which has had its effect
+        count, size = count + 1, size + member.size
+        if _is_too_much(guard.own, count, size):
+            text = "{path} has {own} bytes, and {count} files and more with {size} bytes would come out of it"
+            raise Implausible(text, path=path, own=guard.own, count=count, size=size)
+        yield member
+
+
+def find_fault(
+    project: str,
+    lib: str,
+    dist_info: str,
+    places: Collection[tuple[str, str]],
+    launchers: Collection[Launcher],
+    *,
+    strict: bool = True,
+) -> str | None:
+    """Say what a distribution has that nobody would put into one who means well, or ``None`` if there is no such thing.
+
+    :param places: of its files: schemes, and normalised paths in them.
+    :param strict: also what only some file systems allow, and other programs stumble over.
+    """
+    names = [path for _, path in places]
+    names += [launcher.name for launcher in launchers]
+    text = "".join(names)
+    short = max(map(len, names), default=0) <= (_LONGEST_NAME if text.isascii() else _LONGEST_NAME // 4)
+    # Looking at them one by one takes longer than all the rest.
+    if not short or not text.isprintable() or "\\" in text or ":/" in text:
+        for name in names:
+            if _ODD.search(name) or _is_long(name, strict) or (strict and "\n" in name):
+                return f"{name[:100]!r}, which is no good name"
+    clash = _find_clash(places, launchers)
+    if clash is not None:
+        return clash
+    for path in {path.partition("/")[0] for scheme, path in places if scheme == lib}:
+        if path.lower().endswith(".dist-info") and path != dist_info:
+            return f"{path!r}, the metadata of another distribution"
+    if not {f"{dist_info}/{name}" for name in WRITTEN_AT_INSTALLATION}.isdisjoint(
+        posixpath.dirname(path) for scheme, path in places if scheme == lib and path.startswith(dist_info)
+    ):
+        return "a directory where a file will be"
+    for scheme, path in places:
+        if scheme != lib and _is_of_others(scheme, path, project):
+            return f"{path!r}, which belongs to another"
+    for launcher in launchers:
+        if _is_of_others("scripts", launcher.name, project):
+            return f"{launcher.name!r}, which belongs to another"
+    return None
+
+
+def _is_long(name: str, strict: bool) -> bool:
+    encoded = name.encode()
+    return len(encoded) > _LONGEST_PATH or (strict and max(map(len, encoded.split(b"/"))) > _LONGEST_NAME)
+
+
+def _find_clash(places: Collection[tuple[str, str]], launchers: Iterable[Launcher]) -> str | None:
+    """Say which files would be one on a file system that does not tell case or Unicode's forms, or are directories."""
+    paths = [f"{scheme}/{path}" for scheme, path in places]
+    paths += dict.fromkeys(f"scripts/{launcher.name}" for launcher in launchers)
+    folded = _fold("\0".join(paths)).split("\0")
+    known = set(folded)
+    if len(known) != len(folded):
+        seen: dict[str, str] = {}
+        for path, key in zip(paths, folded, strict=True):
+            if key in seen:
+                return f"{path!r}, which is {seen[key]!r} for some file systems"
+            seen[key] = path
+    directories: set[str] = set()
+    for directory in {key.rpartition("/")[0] for key in folded}:
+        while directory and directory not in directories:
+            directories.add(directory)
+            directory = directory.rpartition("/")[0]
+    both = directories & known
+    return f"{min(both)!r}, which is a directory as well" if both else None
+
+
+def _fold(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    from unicodedata import normalize
+
+    return normalize("NFC", normalize("NFC", text).casefold())
+
+
+def _is_of_others(scheme: str, path: str, project: str) -> bool:
+    """Whether a file outside of a distribution's own library belongs to the environment, or to another distribution."""
+    top, _, name = path.rpartition("/")
+    if scheme in ("purelib", "platlib"):
+        return path.partition("/")[0].lower().endswith((".dist-info", ".egg-info"))
+    if any(part.endswith((".dist-info", ".egg-info")) for part in path.lower().split("/")):
+        return True
+    if scheme == "data" and name.lower().endswith(".pth"):
+        return True
+    program = _PROGRAMS.fullmatch(name) if scheme == "scripts" or top.lower() in ("bin", "scripts") else None
+    return program is not None and (program["pip"] is None or canonical_name(project) != "pip")
+
+
+def _is_info_of(dist_info: str, name: str, version: str) -> bool:
+    """Whether a directory of metadata is called after a project and a version."""
+    own_name, _, own_version = dist_info.removesuffix(".dist-info").rpartition("-")
+    return canonical_name(own_name) == canonical_name(name) and _are_equal(own_version, version)
+
+
+def _are_equal(version: str, other: str) -> bool:
+    """Whether two versions are the same; in names of files, some have an underscore for a dash."""
+    version, other = version.replace("_", "-"), other.replace("_", "-")
+    return version == other or canonical_version(version) == canonical_version(other)
 
 
 def record_digest(data: bytes) -> str:
@@ -108,10 +384,12 @@ def record_digest(data: bytes) -> str:
     return spell(hashlib.sha256(data).digest())
 
 
-def parse_entry_points(text: str) -> tuple[Launcher, ...]:
+def parse_entry_points(text: str, archive: str = "a distribution") -> tuple[Launcher, ...]:
     """Give the scripts that an ``entry_points.txt`` asks for.
 
-    :raises Unsupported: pip would word an error, or make something else of it with another Python.
+    :param archive: what errors are to call that.
+    :raises Unsupported: pip would word an error, or make something else of it with another Python; the context has the
+        name of the ``script``, if it is about one.
     """
     found: list[Launcher] = []
     seen: set[tuple[str, str]] = set()
@@ -131,7 +409,9 @@ def parse_entry_points(text: str) -> tuple[Launcher, ...]:
                 if launcher is not None:
                     found.append(launcher)
         if not sound or key in seen:
-            raise Unsupported("{line!r} in entry_points.txt is something that pip has to judge", line=line)
+            text = "{line!r} in entry_points.txt of {archive} is something that pip has to judge"
+            script = line.partition("=")[0].strip() if section in ("console_scripts", "gui_scripts") else ""
+            raise Unsupported(text, line=line[:100], archive=archive, script=script)
         seen.add(key)
     return tuple(found)
 
@@ -139,7 +419,7 @@ def parse_entry_points(text: str) -> tuple[Launcher, ...]:
 def _make_launcher(name: str, value: str, gui: bool) -> Launcher | None:
     """Give the script for an entry point, or ``None`` if pip would not make one of this name or for this callable."""
     match = _CALLABLE.fullmatch(value)
-    if match is None or not _is_name(name) or re.search(r"[\s\[\]=]", name):
+    if match is None or _SCRIPT.fullmatch(name) is None or _is_long(name, True):
         return None
     return Launcher(name, match[1], match[2], gui)
 
@@ -151,9 +431,31 @@ def wheel_metadata(path: str) -> bytes:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.read(_find_dist_info(archive, path) + "/METADATA")
-    except (*_UNREADABLE, KeyError, OSError) as error:
+            return _read_text(archive, _find_dist_info(archive, path) + "/METADATA", _LONGEST_TEXT, path)
+    except UNREADABLE as error:
         raise Unsupported("{path} is not a wheel that can be read", path=path) from error
+
+
+def _read_text(archive: zipfile.ZipFile, name: str, limit: int, path: str) -> bytes:
+    """Read a member that is not to be long.
+
+    :param limit: bytes.
+    :raises Unsupported: it is.
+    """
+    member = archive.getinfo(name)
+    if member.file_size > limit or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise Unsupported("{path} has {name}, which is too long", path=path, name=name)
+    return _read_member(archive, member)
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """Read a member; of one that is longer than it is said to be, no more is unpacked, and its checksum is wrong."""
+    if not member.file_size:
+        if member.CRC:
+            raise zipfile.BadZipFile(f"{member.filename} is not empty")
+        return b""
+    with archive.open(member) as stream:
+        return stream.read(member.file_size)
 
 
 def _find_dist_info(archive: zipfile.ZipFile, path: str) -> str:
@@ -173,35 +475,76 @@ def read_wheel(path: str) -> tuple[Contents, zipfile.ZipFile]:
     """
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except UNREADABLE as error:
         raise Unsupported("{path} is not a wheel that can be read", path=path) from error
     try:
+        check_zip(archive, path)
+        _check_frame(archive, path)
         return _read_contents(archive, path), archive
-    except (*_UNREADABLE, KeyError, UnicodeDecodeError) as error:
+    except Implausible as error:
         archive.close()
+        raise Unsupported("{error}", error=error) from error
+    except UNREADABLE as error:
+        archive.close()
+        if _is_of_the_disk(error):
+            raise
         raise Unsupported("{path} is not a complete wheel", path=path) from error
     except BaseException:
         archive.close()
         raise
 
 
+def _check_frame(archive: zipfile.ZipFile, path: str) -> None:
+    """See that a file is a zip archive from its first to its last byte, and that its names are what they seem.
+
+    :raises Implausible: something else may be in it as well, for other programs.
+    """
+    with open(path, "rb") as stream:
+        stream.seek(-22 - len(archive.comment), os.SEEK_END)
+        ends = stream.read(4) == b"PK\5\6" and b"PK\5\6" not in archive.comment
+    members = archive.infolist()
+    if not ends or min([member.header_offset for member in members], default=0):
+        raise Implausible("{path} is a zip archive and something else", path=path)
+    if "\0" in "".join([member.orig_filename for member in members]):
+        name = next(each.orig_filename for each in members if "\0" in each.orig_filename)
+        raise Implausible("{path} has the name {name!r}", path=path, name=name[:100])
+
+
 def _read_contents(archive: zipfile.ZipFile, path: str) -> Contents:
     dist_info = _find_dist_info(archive, path)
-    lib = _read_lib(archive.read(f"{dist_info}/WHEEL").decode("utf-8"), path)
-    metadata = read_headers(archive.read(f"{dist_info}/METADATA"))
+    lib = _read_lib(_read_text(archive, f"{dist_info}/WHEEL", _LONGEST_LIST, path).decode("utf-8"), path)
+    metadata = read_headers(_read_text(archive, f"{dist_info}/METADATA", _LONGEST_TEXT, path))
     name, version = metadata["name"], metadata["version"]
     if not name or not version or "\n" in name + version:
         raise Unsupported("{path} does not say what it is", path=path)
+    own = split_wheel_name(os.path.basename(path))
+    own_name, own_version = (own.name, own.version) if own is not None else (canonical_name(name), version)
+    if own_name != canonical_name(name) or not _are_equal(own_version, version):
+        raise Unsupported("{path} says that it is {name} {version}", path=path, name=name, version=version)
+    if not _is_info_of(dist_info, name, version):
+        raise Unsupported("{path} has a .dist-info called {name}", path=path, name=dist_info)
     members = dict.fromkeys(archive.namelist())
     points = f"{dist_info}/entry_points.txt"
-    launchers = parse_entry_points(archive.read(points).decode("utf-8")) if points in members else ()
+    launchers: tuple[Launcher, ...] = ()
+    if points in members:
+        text = _read_text(archive, points, _LONGEST_LIST, path).decode("utf-8")
+        try:
+            launchers = parse_entry_points(text, path)
+        except Unsupported as error:
+            # Not all releases of pip see that.
+            check_member_name(str(error.context["script"]) or "-", path)
+            raise
     places = _place_members(members, path, lib, dist_info)
     wrappers = {each.name for each in launchers}
     left_out = [member for member, (scheme, to) in places.items() if scheme == "scripts" and is_wrapper(to, wrappers)]
     for member in left_out:
         del places[member]
+    fault = find_fault(name, lib, dist_info, places.values(), launchers, strict=False)
+    if fault is not None:
+        raise Unsupported("{path} has {fault}", path=path, fault=fault)
     record = f"{dist_info}/RECORD"
-    rows, others = _read_record(archive.read(record).decode("utf-8"), {*places, record}, path)
+    text = _read_text(archive, record, _LONGEST_ROW * (len(members) + 200), path).decode("utf-8")
+    rows, others = _read_record(text, {*places, record}, path)
     if rows.get(record, ("", "")) != ("", ""):
         raise Unsupported("The RECORD of {path} has a digest of itself", path=path)
     return Contents(name, version, lib, dist_info, launchers, _wheel_entries(archive, path, places, rows), others)
@@ -227,7 +570,7 @@ def _place_members(members: Iterable[str], path: str, lib: str, dist_info: str) 
     for member in members:
         if member.endswith("/"):
             continue
-        scheme, name, rank = lib, check_member_name(member, path), 0
+        scheme, name, rank = lib, _check_wheel_name(member, path), 0
         plain = name == member
         top, _, rest = name.partition("/")
         if top.endswith(".data"):
@@ -242,6 +585,21 @@ def _place_members(members: Iterable[str], path: str, lib: str, dist_info: str) 
             ranked.append((rank, member, (scheme, name)))
     ranked.sort(key=lambda each: each[0])
     return {member: place for _, member, place in ranked}
+
+
+def _check_wheel_name(name: str, path: str) -> str:
+    """Do as :func:`check_member_name`, but for names that only look as if they led out of a wheel: these pip takes."""
+    try:
+        return check_member_name(name, path)
+    except UnsafeArchive as error:
+        parts = posixpath.normpath(name).split("/")
+        if name.partition("/")[0].endswith(".data"):
+            stays = len(parts) > 2 and parts[1] in SCHEMES
+        else:
+            stays = parts[0] not in ("", ".", "..")
+        if os.name == "nt" or not stays:
+            raise
+        raise Unsupported("{path} has no place of its own for {name!r}", path=path, name=name) from error
 
 
 def _read_record(text: str, files: Container[str], path: str) -> tuple[dict[str, tuple[str, str]], tuple[Row, ...]]:
@@ -275,9 +633,12 @@ def _wheel_entries(
         info = archive.getinfo(member)
         mode = info.external_attr >> 16
         try:
-            data = archive.read(info)
-        except _UNREADABLE as error:
-            raise Unsupported("{path} is damaged: {error}", path=path, error=error) from error
+            data = _read_member(archive, info)
+        except UNREADABLE as error:
+            if _is_of_the_disk(error):
+                raise
+            text = "{path} is damaged in {member!r}: {error}"
+            raise Unsupported(text, path=path, member=member, error=error) from error
         executable = stat.S_ISREG(mode) and bool(mode & 0o111)
         script = scheme == "scripts" and data.startswith(b"#!python")
         # Changed scripts get a digest if they have a row, and a REQUESTED that is emptied keeps its mode.
@@ -285,6 +646,11 @@ def _wheel_entries(
             raise Unsupported("{path} has {member}, which pip treats in its own way", path=path, member=member)
         digest, size = rows.get(member, ("", ""))
         yield Entry(scheme, name, executable, script, digest, data, _odd_size(data, digest, size))
+
+
+def _is_of_the_disk(error: BaseException) -> bool:
+    """Whether an error is no word about an archive: what :mod:`bz2` and others raise has no number."""
+    return isinstance(error, OSError) and error.errno is not None
 
 
 def _odd_size(data: bytes, digest: str, size: str) -> str | None:
@@ -318,8 +684,19 @@ def write_bdist(
     :param key: what the result depends on, in the clear.
     :param version: of the Python it is for, ``3.12``; names directories only.
     :param describe_links: gives what files are linked with.
+    :raises Unsupported: it would be one that nobody takes.
     """
     entries = list(contents.entries)
+    fault = find_fault(
+        contents.name,
+        contents.lib,
+        contents.dist_info,
+        [(entry.scheme, entry.path) for entry in entries],
+        contents.launchers,
+    )
+    if fault is not None:
+        raise Unsupported("{name} {version} has {fault}", name=contents.name, version=contents.version, fault=fault)
+    start = stream.tell()
     files: list[list[object]] = []
     recorded: list[list[object]] = []
     for entry in entries:
@@ -343,14 +720,18 @@ def write_bdist(
         "recorded": recorded,
         "rows": contents.rows,
     }
+    text = json.dumps(manifest, indent=1).encode()
     # Neither names nor times: equal builds on two machines give equal archives.
     with (
         gzip.GzipFile("", "wb", compresslevel=6, fileobj=stream, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
-        _add_member(archive, MANIFEST_NAME, json.dumps(manifest, indent=1).encode(), False)
+        _add_member(archive, MANIFEST_NAME, text, False)
         for entry in entries:
             _add_member(archive, _member_name(entry, contents.name, version), entry.data, entry.executable)
+    count, amount = len(entries) + len(contents.rows) + 1, sum(len(entry.data) for entry in entries) + len(text)
+    if len(text) > _LONGEST_MANIFEST or _is_too_much(stream.tell() - start, count, amount):
+        raise Unsupported("{name} {version} packs too well", name=contents.name, version=contents.version)
 
 
 def _member_name(entry: Entry, project: str, version: str) -> str:
@@ -373,13 +754,13 @@ def _add_member(archive: tarfile.TarFile, name: str, data: bytes, executable: bo
 def read_manifest(path: str) -> dict[str, Any] | None:
     """Give the manifest of a binary distribution archive, or ``None`` if it has none that can be read."""
     try:
-        with tarfile.open(path, "r:gz") as archive:
-            first = archive.next()
-            if first is None or first.name != MANIFEST_NAME or not first.isreg():
+        with open_tarball(path, "gz") as (archive, members):
+            first = next(members, None)
+            if first is None or first.name != MANIFEST_NAME or not first.isreg() or first.size > _LONGEST_MANIFEST:
                 return None
             stream = archive.extractfile(first)
             manifest = json.load(stream) if stream is not None else None
-    except (tarfile.TarError, zlib.error, OSError, EOFError, ValueError):
+    except (*UNREADABLE, Implausible):
         return None
     return manifest if isinstance(manifest, dict) else None
 
@@ -387,7 +768,7 @@ def read_manifest(path: str) -> dict[str, Any] | None:
 def read_bdist(path: str) -> tuple[Contents, Callable[[], None]]:
     """Open a binary distribution archive: its contents, and what closes it.
 
-    :raises UnsafeArchive: it is damaged, or a member would land outside of the environment.
+    :raises UnsafeArchive: it is damaged, or nothing that a build would have left.
     """
     manifest = read_manifest(path)
     if manifest is None:
@@ -401,6 +782,9 @@ def read_bdist(path: str) -> tuple[Contents, Callable[[], None]]:
             and all(_is_name(text) for text in (texts[0], texts[3]))
             and texts[2] in ("purelib", "platlib")
             and texts[3].endswith(".dist-info")
+            and _is_info_of(texts[3], texts[0], texts[1])
+            and _is_key_of(manifest["key"], texts[0], texts[1])
+            and isinstance(files, list)
             and all(_is_launcher(each) for each in launchers)
             and all([type(value) for value in row] == _FILE for row in files)
             and all([type(value) for value in row] == _RECORDED and 0 <= row[0] < len(files) for row in recorded)
@@ -413,11 +797,25 @@ def read_bdist(path: str) -> tuple[Contents, Callable[[], None]]:
         raise UnsafeArchive("{path} has a manifest that makes no sense.", path=path)
     for row in files:
         _check_place(row, texts[2], texts[3], path)
-    archive = tarfile.open(path, "r:gz")  # noqa: SIM115  (the caller closes it, after reading the entries)
+    _check_amount(path, len(files) + len(rows), sum(row[6] for row in files))
+    fault = find_fault(texts[0], texts[2], texts[3], [(row[1], row[2]) for row in files], launchers)
+    if fault is not None:
+        raise UnsafeArchive("{path} has {fault}.", path=path, fault=fault)
     says = {index: (digest, size) for index, digest, size in recorded}
-    entries = _bdist_entries(archive, path, files, says)
     others = tuple((name, digest, size) for name, digest, size in rows)
-    return Contents(texts[0], texts[1], texts[2], texts[3], launchers, entries, others), archive.close
+    contents = Contents(texts[0], texts[1], texts[2], texts[3], launchers, (), others)
+    stack = ExitStack()
+    archive, members = stack.enter_context(open_tarball(path, "gz"))
+    entries = _bdist_entries(archive, members, path, files, says, contents)
+    return contents._replace(entries=entries), stack.close
+
+
+def _is_key_of(key: Any, name: str, version: str) -> bool:
+    """Whether a key may be that of a distribution; parts that it does not have are as they have to be."""
+    if not isinstance(key, dict):
+        return False
+    own_name, own_version = key.get("name", canonical_name(name)), key.get("version", version)
+    return canonical_name(name) == own_name and isinstance(own_version, str) and _are_equal(version, own_version)
 
 
 def _is_launcher(launcher: Launcher) -> bool:
@@ -439,7 +837,7 @@ def _check_place(row: list[Any], lib: str, dist_info: str, path: str) -> None:
 
 
 def is_whole(path: str) -> bool:
-    """Whether everything in a binary distribution archive is what its manifest says."""
+    """Whether everything in a binary distribution archive is what its manifest says, and may be installed."""
     try:
         contents, close = read_bdist(path)
     except UnsafeArchive:
@@ -460,21 +858,36 @@ def _is_name(text: str) -> bool:
 
 
 def _bdist_entries(
-    archive: tarfile.TarFile, path: str, files: list[list[Any]], recorded: dict[int, tuple[str, str]]
+    archive: tarfile.TarFile,
+    members: Iterator[tarfile.TarInfo],
+    path: str,
+    files: Sequence[list[Any]],
+    recorded: dict[int, tuple[str, str]],
+    contents: Contents,
 ) -> Iterator[Entry]:
+    metadata = (contents.lib, f"{contents.dist_info}/METADATA")
     try:
-        archive.next()  # the manifest
+        next(members, None)  # the manifest
         for index, (name, scheme, relative, executable, script, digest, size) in enumerate(files):
-            member = archive.next()
-            stream = archive.extractfile(member) if member is not None and member.isreg() else None
+            member = next(members, None)
+            sound = member is not None and member.isreg() and member.name == name and member.size == size
+            stream = archive.extractfile(member) if sound and member is not None else None
             data = stream.read() if stream is not None else b""
-            wrong = stream is None or member is None or member.name != name or len(data) != size
-            if wrong or record_digest(data) != digest:
+            if stream is None or len(data) != size or record_digest(data) != digest:
                 raise UnsafeArchive("{path} is damaged: {name} is not what its manifest says.", path=path, name=name)
+            if (scheme, relative) == metadata and not _is_metadata_of(data, contents.name, contents.version):
+                raise UnsafeArchive("{path} has the metadata of something else.", path=path)
             said, told = recorded.get(index, (digest, str(size)))
             yield Entry(scheme, relative, executable, script, said, data, _odd_size(data, said, told))
         # To its end, where gzip has the checksum over all of it, the manifest included.
         while archive.fileobj is not None and archive.fileobj.read(1 << 16):
             pass
-    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
+    except UNREADABLE as error:
         raise UnsafeArchive("{path} is damaged: {error}", path=path, error=error) from error
+
+
+def _is_metadata_of(data: bytes, name: str, version: str) -> bool:
+    """Whether core metadata are those of a distribution, as far as they say so."""
+    headers = read_headers(data)
+    own_name, own_version = headers.get("name", name), headers.get("version", version)
+    return canonical_name(own_name) == canonical_name(name) and _are_equal(own_version, version)

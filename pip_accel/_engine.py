@@ -464,8 +464,8 @@ class Engine:
         inner = {**self._service.variables(number, dict(environ)), "TMPDIR": place}
         try:
             yield inner, Preparing(self, pass_)
-        except PipFailed as error:
-            if pass_.failure is not None:
+        except (PipFailed, Unsupported) as error:
+            if pass_.failure is not None and (isinstance(error, PipFailed) or isinstance(pass_.failure, OSError)):
                 raise pass_.failure from error
             raise
         finally:

@@ -34,7 +34,8 @@ __all__ = ["Found", "Offer", "Requirements", "Sdist", "Sharing", "common_lines"]
 
 _FORMAT = 1
 _TRANSFERS = 12  # at a time
-_LONGEST = 64 << 20  # bytes of a plan
+_LONGEST = 16 << 20  # bytes of a plan
+_LONGEST_TEMPLATE = 1 << 16  # characters
 _HIGHEST = 1 << 20  # number of a plan
 #: What pip says of candidates, wherever they are installed.
 _SAID = re.compile(
@@ -43,6 +44,8 @@ _SAID = re.compile(
 )
 _SHA256 = re.compile("[0-9a-f]{64}")
 _PLAIN = re.compile(r"[\w.!+-]+", re.ASCII)
+#: Where a template of launchers has a word, or a percent sign.
+_PLACE = re.compile(r"%(?:%|\((?:module|import_name|func)\)s)")
 _PROJECT = re.compile("[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 
 
@@ -166,14 +169,13 @@ class Sharing:
         return os.path.exists(self._index.locate(sha256, filename).path)
 
     def _fetch_byte_code(self, sha256: str) -> None:
-        from pip_accel._byte_code import unpack
+        from pip_accel._byte_code import read_packed, unpack
 
         name = self._store.name_byte_code(sha256)
 
         def is_sound(path: str) -> bool:
             try:
-                with open(path, "rb") as stream:
-                    next(unpack(stream.read(), name), None)
+                next(unpack(read_packed(path), name), None)
             except (ValueError, OSError):
                 return False
             return True
@@ -444,7 +446,10 @@ def _template(value: Any) -> str:
     :raises Exception: it cannot be used as such.
     """
     words = {"module": "alpha.cli", "import_name": "main", "func": "main.run"}
-    if not all(word in _text(value) % words for word in words.values()):
+    # Nothing that would make a launcher longer than its words are.
+    if len(_text(value)) > _LONGEST_TEMPLATE or "%" in _PLACE.sub("", value):
+        raise ValueError("too much of a launcher")
+    if not all(word in value % words for word in words.values()):
         raise ValueError("no launcher")
     return _text(value)
 

@@ -27,6 +27,7 @@ __all__ = ["Store"]
 
 _MANIFEST = "manifest.json"
 _BORROWED = "-borrowed"
+_HEADER = 16  # bytes that byte code begins with (PEP 552)
 _PORTION = 2 << 20  #: bytes of archives that are unpacked at once, at least
 #: Errors that speak for the names in an archive: too long, or those of a file and of a directory.
 _IMPOSSIBLE = frozenset((errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR))
@@ -49,6 +50,7 @@ class Store:
         self.own = False  #: whether nothing that another machine made is given
         self.packed: dict[str, str] = {}  #: paths of byte code that other machines made, by digest of the archive
         self._sound: dict[str, Tree] = {}
+        self._by_hash = by_hash
         self._byte_code_mode = stat.S_IMODE(0o666 & ~umask)
         self._byte_code = f"-{target.cache_tag}-{target.magic}" + ("-hash" if by_hash else "")
 
@@ -223,7 +225,9 @@ class Store:
                 _write_file(path, entry.data, mode, mtime)
             except OSError as error:
                 if error.errno in _IMPOSSIBLE:
-                    raise Unsupported("{path} cannot be unpacked: {error}", path=entry.path, error=error) from error
+                    text = "{path!r} of {name} {version} cannot be unpacked: {reason}"
+                    known = {"name": contents.name, "version": contents.version, "reason": error.strerror}
+                    raise Unsupported(text, path=entry.path[:100], **known) from error
                 raise
             kind = "script" if entry.script else "file"
             files[entry.scheme, entry.path] = TreeFile(
@@ -251,29 +255,38 @@ class Store:
         path = self.packed.get(sha256)
         if path is None or self.own:
             return None
-        from pip_accel._byte_code import unpack
+        from pip_accel._byte_code import read_packed, unpack
 
-        magic, made = bytes.fromhex(self.target.magic), {}
-        wanted = {(file.scheme, self._byte_code_path(file.path)) for file in tree.files if _is_python(file)}
+        made: dict[str, int] = {}
+        wanted = {(file.scheme, self._byte_code_path(file.path)): file for file in tree.files if _is_python(file)}
         directories: set[str] = set()
         location = _stage(self._borrowed_location(sha256), staged)
         try:
-            with open(path, "rb") as stream:
-                for scheme, relative, data in unpack(stream.read(), self.name_byte_code(sha256)):
-                    target = os.path.join(location, scheme, *relative.split("/"))
-                    if (scheme, relative) not in wanted or data[: len(magic)] != magic:
-                        raise ValueError(relative)
-                    directory = os.path.dirname(target)
-                    if directory not in directories:
-                        directories.add(directory)
-                        _fs.make_directory(directory)
-                    _write_file(target, data, self._byte_code_mode, tree.mtime)
-                    made[target] = len(data)
+            for scheme, relative, data in unpack(read_packed(path), self.name_byte_code(sha256)):
+                target = os.path.join(location, scheme, *relative.split("/"))
+                source = wanted.get((scheme, relative))
+                if source is None or target in made or not self._is_byte_code_of(data, source, tree.mtime):
+                    raise ValueError(relative)
+                directory = os.path.dirname(target)
+                if directory not in directories:
+                    directories.add(directory)
+                    _fs.make_directory(directory)
+                _write_file(target, data, self._byte_code_mode, tree.mtime)
+                made[target] = len(data)
         except (ValueError, FileNotFoundError):  # made here then
             staged.pop()
             _fs.remove_tree(location)
             return None
         return made
+
+    def _is_byte_code_of(self, data: memoryview, source: TreeFile, mtime: int) -> bool:
+        """Whether data begin as byte code of a file does: so that it is loaded as long as that has not changed."""
+        magic = bytes.fromhex(self.target.magic)
+        if self._by_hash:
+            begins = magic + (0b11).to_bytes(4, "little")
+        else:
+            begins = magic + b"".join(each.to_bytes(4, "little") for each in (0, mtime, source.size & 0xFFFFFFFF))
+        return len(data) > _HEADER and data[: len(begins)] == begins
 
     def _compile(self, trees: Iterable[tuple[Tree, str]], jobs: int, done: Container[str]) -> dict[str, int]:
         """Make the byte code of trees below a directory for each, over all cores; give the sizes of what was made.
@@ -362,7 +375,7 @@ def _portions(archives: Sequence[Archive], jobs: int) -> list[list[Archive]]:
     portions: list[list[Archive]] = []
     room = 0
     for size, archive in sorted(sizes.values(), key=lambda each: each[0], reverse=True):
-        if size > room:
+        if size > room or not portions:
             portions.append([])
             room = max(_PORTION, left // (4 * jobs))
         portions[-1].append(archive)

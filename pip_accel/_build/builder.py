@@ -307,7 +307,9 @@ class Builder:
             if not self._fits(archive, buildable):
                 continue
             # What lies in the store was checked when it was unpacked.
-            if self._resources.store.find_sound(archive.sha256) is not None or is_whole(path):
+            if self._resources.store.find_sound(archive.sha256) is not None:
+                return archive
+            if _has_key(path, buildable) and is_whole(path):
                 return archive
         return None
 
@@ -542,6 +544,12 @@ def _asks_for_commands(source: str) -> bool:
     with open(os.path.join(source, "setup.py"), "rb") as stream:
         script = stream.read()
     return b"bdist" in script or b"sys.argv" in script
+
+
+def _has_key(path: str, buildable: Buildable) -> bool:
+    """Whether the key in an archive is the one that it is kept under: whoever filled a cache may have renamed it."""
+    key = (read_manifest(path) or {}).get("key")
+    return isinstance(key, dict) and key_digest(key) == key_digest(buildable.cache_key)
 
 
 def _is_public(buildable: Buildable) -> bool:

@@ -118,7 +118,7 @@ def _undo(root: str, contents: bytes) -> None:
     for path, mode, user, group in dropped:
         _attempt(failures, _restore_directory, path, mode, user, group)
     if failures:
-        text = "Cannot undo an interrupted installation: {error}. What was removed lies in {root}; another run tries again"
+        text = "Cannot undo an interrupted installation: {error}. What was removed lies in {root}: run pip-accel again"
         raise LinkError(text, root=root, error=failures[0]) from failures[0]
     os.unlink(os.path.join(root, "journal"))
 

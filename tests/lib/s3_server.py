@@ -373,8 +373,8 @@ def main(words: list[str]) -> int:
             return subprocess.run(words[1:], env={**os.environ, **server.variables()}).returncode
         for name, value in server.variables().items():
             print(f"export {name}={value}")
-        print("# serves until Ctrl-C", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
+            print("# serves until Ctrl-C", flush=True)
             signal.pause()
     return 0
 

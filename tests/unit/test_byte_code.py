@@ -60,7 +60,7 @@ def test_a_store_takes_it_and_compiles_nothing(packed, wheel, target, tmp_path, 
 
     def run(command, *, text, **more):
         tasks.extend(each[0] for each in json.loads(text)[1])
-        return SimpleNamespace(output="[]")
+        return SimpleNamespace(status=0, output="[]")
 
     with monkeypatch.context() as patch:
         patch.setattr("pip_accel._process.run", run)

@@ -3,9 +3,11 @@
 import inspect
 import io
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+from difflib import get_close_matches
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +21,7 @@ from pip_accel.caches import AbstractCacheBackend, CacheManager
 from pip_accel.caches.local import LocalCacheBackend
 from pip_accel.config import Config, expand_path, find_home_directory, is_root
 from pip_accel.exceptions import ConfigError, ConfigFileError, PipAcceleratorError
+from tests.lib.documented import pages, read_blocks
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DOCUMENTATION = CHECKOUT / "docs" / "configuration.rst"
@@ -741,6 +744,85 @@ def test_the_documentation_has_every_option(name):
     variable, key, *_ = OPTIONS[name]
     text = DOCUMENTATION.read_text(encoding="utf-8")
     assert f"``{variable}``" in text and f"``{key}``" in text and f"``{name}``" in text
+
+
+#: A row of the table: variable, key, property, default, example.
+ROW = re.compile(
+    r"^   \* - ``(PIP_ACCEL_\w+)``\n     - ``(.+)``\n     - ``(.+)``\n     - (.+)\n     - ``(.+)``$", re.MULTILINE
+)
+#: What the table says of defaults that are no text of a value.
+DEFAULTS_IN_WORDS = {"none": [None], "empty": ["", ()], "that of coloredlogs": [coloredlogs.DEFAULT_LOG_FORMAT]}
+
+
+def documented_rows():
+    return {found[3]: found for found in ROW.finditer(DOCUMENTATION.read_text(encoding="utf-8"))}
+
+
+def test_the_documentation_has_a_row_for_each_option_and_no_other():
+    rows = documented_rows().values()
+    options = [value for value in vars(Config).values() if isinstance(value, module._Option) and value.variable]
+    assert sorted((found[1], found[2], found[3]) for found in rows) == sorted(
+        (option.variable, option.key, option.name) for option in options
+    )
+    text = DOCUMENTATION.read_text(encoding="utf-8")
+    assert text.count("   * - ``PIP_ACCEL_") == len(rows)
+    told = re.findall(r"^``([a-z0-9-]+)``: ", text, re.MULTILINE)
+    assert sorted(told) == sorted(option.key for option in options), "each is told below the table"
+
+
+@each_option
+def test_the_documentation_has_the_default(name, monkeypatch):
+    said = documented_rows()[name][4]
+    values = re.findall("``(.+?)``", said)
+    if name == "data_directory":
+        for_root, for_others = values
+        assert for_root in said.partition(" for root")[0]
+        assert Config().data_directory == expand_path(for_others)
+        monkeypatch.setattr(module, "is_root", lambda: True)
+        assert Config().data_directory == for_root
+    elif values:
+        default = getattr(Config(), name)
+        monkeypatch.setenv(OPTIONS[name][0], values[0])
+        assert getattr(Config(), name) == default
+    else:
+        assert getattr(Config(), name) in DEFAULTS_IN_WORDS[said.partition(":")[0]]
+
+
+@each_option
+def test_the_example_of_the_documentation_is_accepted_and_changes_something(name, places, monkeypatch):
+    default, example = getattr(Config(), name), documented_rows()[name][5]
+    write(places.user, f"{OPTIONS[name][1]} = {example}")
+    value = getattr(Config(), name)
+    assert value != default
+    places.user.unlink()
+    monkeypatch.setenv(OPTIONS[name][0], example)
+    assert getattr(Config(), name) == value
+
+
+def test_the_file_in_the_documentation_is_accepted(places, monkeypatch):
+    blocks = read_blocks(DOCUMENTATION.read_text(encoding="utf-8"), "")
+    [block] = [block for block in blocks if "[pip-accel]" in block.lines]
+    places.named.write_text("\n".join(block.lines), encoding="utf-8")
+    monkeypatch.setenv("PIP_ACCEL_CONFIG", str(places.named))
+    config = Config()
+    changed = {name for name in OPTIONS if getattr(config, name) != getattr(Config(False, False), name)}
+    assert len(changed) > 2 and config.warnings == []
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_a_page_names_and_sets_only_options_that_exist(page, places, monkeypatch):
+    text = page.read_text(encoding="utf-8")
+    variables, keys = ({values[place]: name for name, values in OPTIONS.items()} for place in (0, 1))
+    assert {*re.findall(r"PIP_ACCEL_[A-Z0-9_]*[A-Z0-9]", text)} <= {*variables, "PIP_ACCEL_CONFIG"}
+    for key, value in re.findall(r"``([a-z0-9-]+) = ([^`]+)``", text):
+        write(places.user, f"{key} = {value}")
+        getattr(Config(), keys[key])
+    places.user.unlink(missing_ok=True)
+    for variable, value in re.findall(r"``(PIP_ACCEL_\w+)=(\S+?)``", text):
+        monkeypatch.setenv(variable, value)
+        getattr(Config(), variables[variable])
+    words = {*re.findall(r"``([a-z0-9]+(?:-[a-z0-9]+)+)``", text)}
+    assert [word for word in words - keys.keys() if get_close_matches(word, keys, 1, 0.8)] == []
 
 
 def test_reading_the_configuration_loads_no_slow_module():

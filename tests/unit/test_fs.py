@@ -395,3 +395,46 @@ def test_a_link_to_a_directory_counts_in_the_digest_of_a_tree(tmp_path):
 def test_where_no_directory_can_be_made_there_is_one_error():
     with pytest.raises(OSError):
         _fs.make_directory("/proc/self/task/nowhere/below")
+
+
+# What went wrong, and where
+
+
+def failed(*arguments):
+    with pytest.raises(OSError) as caught, _fs.naming("/some/file"):
+        raise OSError(*arguments)
+    return str(caught.value)
+
+
+def test_an_error_of_an_open_file_says_which_it_is():
+    assert failed(errno.ENOSPC, "No space left") == "[Errno 28] No space left: '/some/file'"
+
+
+def test_an_error_that_names_a_file_or_is_none_of_the_system_stays_as_it_is():
+    assert failed(errno.ENOSPC, "No space left", "/other") == "[Errno 28] No space left: '/other'"
+    assert failed("not a gzip file") == "not a gzip file"
+
+
+def test_a_lock_is_let_go_whatever_the_system_says_of_it():
+    handle = os.open(os.devnull, os.O_RDONLY)
+    for _ in range(2):  # it is closed, and cannot be closed again
+        _fs.release(handle)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("OSError: [Errno 28] No space left on device", errno.ENOSPC),
+        ("ERROR: failed: [Errno 5] Input/output error: '/data/x'\nmore", errno.EIO),
+        ("PermissionError: [Errno 13] Permission denied: '/archives/a' -> '/data/a'", errno.EACCES),
+        ("ERROR: [Errno 2] No such file or directory: '/data/x'\nOSError: [Errno 30] Read-only: '/data'/x", None),
+        ("PermissionError: [Errno 13] Permission denied: '/archives/a'", None),
+        ("PermissionError: [Errno 13] Permission denied: '/database/a'", None),
+        ("NewConnectionError: [Errno 111] Connection refused", None),
+        ("No space left on device", None),
+    ],
+)
+def test_what_a_program_said_of_files_that_it_could_not_write(text, number):
+    error = _fs.find_told_error(text, "/data")
+    assert (error and error.errno) == number
+    assert error is None or error.filename == "/data"

@@ -835,6 +835,46 @@ def test_where_there_are_no_locks_there_is_none(tmp_path, monkeypatch):
     assert entered == [True, True]
 
 
+def test_what_was_committed_is_tidied_up_and_nobody_is_told_that_it_was_undone(tmp_path):
+    touch(str(tmp_path / LEFT_BEHIND / "committed"))
+    touch(str(tmp_path / LEFT_BEHIND / "stash" / "0"))
+    assert not repair(str(tmp_path))
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["unlink", "rmdir"])
+def test_what_cannot_be_tidied_up_at_once_is_tried_again(upgrade, monkeypatch, name):
+    """So that one failure leaves nothing in an environment that is complete."""
+    function, failed = getattr(os, name), []
+
+    def fail_once(path, *arguments, **options):
+        if not failed and LEFT_BEHIND in str(path) and "committed" in state_of(upgrade)[0]:
+            failed.append(path)
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        function(path, *arguments, **options)
+
+    monkeypatch.setattr(os, name, fail_once)
+    upgrade.run()
+    assert failed
+    upgrade.check(upgrade.after)
+
+
+def test_what_is_said_of_a_failure_has_whole_paths(upgrade, monkeypatch):
+    """Although what comes as a whole is made by relative ones."""
+    mkdir = os.mkdir
+
+    def fail_below(path, *arguments, dir_fd=None):
+        if dir_fd is not None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        mkdir(path, *arguments)
+
+    monkeypatch.setattr(os, "mkdir", fail_below)
+    with pytest.raises(LinkError) as caught:
+        upgrade.run()
+    path = os.path.join(upgrade.scheme.purelib, "beta-2.5.1.dist-info")
+    assert str(caught.value) == f"Cannot make {path}: No space left on device"
+
+
 def test_the_warm_path_imports_nothing_slow():
     code = (
         "import sys; before = set(sys.modules)\n"

@@ -319,6 +319,32 @@ def test_no_secret_is_in_an_error_or_told(pip, tmp_path):
     assert "alpha" in caught.value.context["command"]
 
 
+@pytest.mark.parametrize("run", [resolve, fetch, check])
+def test_what_pip_could_not_write_is_no_failure_of_pips(pip, tmp_path, run):
+    """But one of the data directory, where all lies that it is given to write to."""
+    work = tmp_path / "run-1" / "plan"
+    work.mkdir(parents=True)
+    pip(failure(f"OSError: [Errno 5] Input/output error: '{tmp_path}/run-1/pip/x'\n", status=2))
+    with pytest.raises(OSError, match="Input/output error"):
+        run(work)
+
+
+@pytest.mark.parametrize("run", [fetch, check])
+def test_what_pip_could_not_read_is_its_failure(pip, tmp_path, run):
+    pip(failure("OSError: [Errno 5] Input/output error: '/elsewhere/alpha.whl'\n", status=2))
+    with pytest.raises(PipFailed):
+        run(tmp_path)
+
+
+@pytest.mark.parametrize(("run", "answer"), [(resolve, reporting), (fetch, bringing)])
+def test_a_log_that_is_cut_short_is_not_believed(pip, tmp_path, run, answer):
+    """pip goes on without it, and ends well."""
+    said = "--- Logging error ---\nTraceback (most recent call last):\nOSError: [Errno 28] No space left on device\n"
+    pip(answer(errors=said))
+    with pytest.raises(OSError, match="No space left on device"):
+        run(tmp_path)
+
+
 def test_where_files_were_found_is_told_without_secrets(pip, tmp_path):
     lines = [
         "Found link https://me:secret@x/f/alpha-1.tar.gz#sha256=ab (from https://me:secret@x/simple/alpha/), "

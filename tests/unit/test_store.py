@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import os
@@ -510,3 +511,26 @@ def test_byte_code_is_what_the_standard_library_makes(tmp_path, by_hash):
     text = json.dumps([0o644, [[str(source), str(tmp_path / "made"), "shown.py", 1_500_000_000]]])
     subprocess.run([sys.executable, "-I", script], input=text, text=True, check=True, env=environ, capture_output=True)
     assert (tmp_path / "made").read_bytes() == (tmp_path / "expected").read_bytes()
+
+
+def test_a_tree_whose_byte_code_cannot_be_made_is_none(wheel, target, tmp_path):
+    """It would be one without byte code from then on."""
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 'No space left on device' >&2\nexit 1\n")
+    python.chmod(0o755)
+    store = make_store(tmp_path / "store", target._replace(python=str(python)))
+    with pytest.raises(OSError, match="No space left on device"):
+        store.add([wheel])
+    assert store.find(wheel.sha256) is None
+    assert not [name for _, _, names in os.walk(store.root) for name in names]
+
+
+def test_a_time_of_use_that_cannot_be_set_is_no_reason_not_to_use_a_tree(wheel, target, tmp_path, monkeypatch):
+    store = make_store(tmp_path / "store", target)
+    store.add([wheel])
+
+    def refuse(*arguments, **options):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert store.find(wheel.sha256) is not None
