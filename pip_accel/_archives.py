@@ -2,9 +2,6 @@
 
 A binary distribution archive is a gzipped tarball. Its members are named relative to a prefix, as a person would expect
 (``lib/python3.12/site-packages/…``, ``bin/…``); its first member, a manifest, says which scheme each belongs to.
-
-Anybody may have made an archive. What pip would install all the same, though nobody makes it who means well, is left to
-pip where it is a wheel, is not taken where it comes from a cache, and is never written into one.
 """
 
 from __future__ import annotations
@@ -18,36 +15,26 @@ import re
 import stat
 import tarfile
 import zipfile
-import zlib
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from itertools import takewhile
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple
 
 from pip_accel._digests import spell
+from pip_accel._guards import UNREADABLE, Implausible, check_amount, check_zip, is_too_much, open_tarball
 from pip_accel._metadata import read_headers
 from pip_accel._names import canonical_name, canonical_version, split_wheel_name
+from pip_accel._plausibility import WRITTEN_AT_INSTALLATION, check_member_name, find_fault, is_script_name
 from pip_accel._values import Launcher, Row
 from pip_accel.exceptions import UnsafeArchive, Unsupported
-
-try:
-    from lzma import LZMAError
-except ImportError:  # a Python that was built without it
-    LZMAError = zlib.error  # type: ignore[misc, assignment]
 
 __all__ = [
     "MANIFEST_NAME",
     "SCHEMES",
-    "UNREADABLE",
-    "WRITTEN_AT_INSTALLATION",
     "Contents",
     "Entry",
-    "Implausible",
-    "check_member_name",
-    "check_zip",
     "is_whole",
     "is_wrapper",
-    "open_tarball",
     "parse_entry_points",
     "read_bdist",
     "read_manifest",
@@ -59,47 +46,17 @@ __all__ = [
 
 MANIFEST_NAME = "PIP-ACCEL-MANIFEST.json"
 SCHEMES = frozenset(("purelib", "platlib", "headers", "scripts", "data"))
-#: What pip writes into ``*.dist-info``.
-WRITTEN_AT_INSTALLATION = frozenset(("RECORD", "INSTALLER", "REQUESTED", "direct_url.json"))
 #: What :mod:`importlib.metadata`, ``pkg_resources`` and distlib, all of which pip asks, read in the same way.
 _ENTRY_POINT = re.compile(r"[^=]+=\s*\w+(?:\.\w+)*\s*(?::\s*[\w.]+\s*)?(?:\[\s*(?:[\w.-]+(?:\s*,\s*[\w.-]+)*\s*)?\])?")
 _CALLABLE = re.compile(r"(\w+(?:\.\w+)*):(\w+(?:\.\w+)*)\s*(?:\[\s*[\w-]+(?:,\s*\w+)*\s*\])?")
 _HEADER = re.compile(r"[^\s:]+:")
-#: What :mod:`zipfile` and :mod:`tarfile` raise for a file that is damaged, encrypted, compressed in a way that Python
-#: does not know, or full of numbers and names that are none.
-UNREADABLE = (
-    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, OSError, RuntimeError),
-    *(ValueError, ArithmeticError, LookupError, MemoryError),
-)
 
-# What an archive may hold at most. Of wheels, the best compressed ones grow thirtyfold, and bombs a thousandfold.
-_ROOM, _GROWTH = 256 << 20, 200  # bytes, or so many times its own size if that is more
-_MOST_FILES, _SMALLEST_FILE = 50_000, 256  # files, or one for so many bytes of its own size if that is more
+# What is read as a whole may have so much at most.
 _LONGEST_TEXT = 8 << 20  # bytes of METADATA
 _LONGEST_LIST = 1 << 20  # bytes of WHEEL and entry_points.txt
 _LONGEST_ROW = 1200  # bytes of RECORD for each file
 _LONGEST_MANIFEST = 16 << 20  # bytes
-_LONGEST_HEADER = 256 << 10  # bytes of headers of one member of a tarball
-_MOST_FACTS = 1000  # in headers of a tarball that count for all of its members
-_LONGEST_NUMBER = 100  # digits in a header: older releases of Python look for the end of each at each (CVE-2024-6232)
-_LONGEST_PATH, _LONGEST_NAME = 1024, 255  # bytes
 
-#: What means something else on another system or to who looks at it, in the name of a file: control characters but for
-#: line feeds, those that turn text, halves of characters, and Windows' ways to other directories.
-_ODD = re.compile(
-    "[\0-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-    r"|^[A-Za-z]:[\\/]|^\\|(?:^|[\\/])\.\.(?:[\\/]|$)"
-)
-#: Names of scripts that are none for a shell.
-_SCRIPT = re.compile(r"\w[\w.+@~-]*")
-#: What an environment cannot do without, and no distribution brings, but for pip.
-_PROGRAMS = re.compile(r"(?:(?:python|pypy)w?[\d.]*t?|(?P<pip>pip[\d.]*)|activate(?:[._].*)?)(?:\.exe)?", re.IGNORECASE)
-#: Names that mean a device on Windows, whatever follows a dot, and what no name there may contain or end with.
-_RESERVED = re.compile(
-    r"(?:.*/)?(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9\u00b9\u00b2\u00b3])[ ]*(?:[.:][^/]*)?(?:/.*)?"
-    r"|.*[\0-\x1f\"*:<>?|\\].*|(?:.*/)?(?!\.{1,2}(?:/|$))[^/]*[. ](?:/.*)?",
-    re.IGNORECASE | re.DOTALL,
-)
 #: Types in the rows of a manifest. Files: member, scheme, path, executable, script, digest, size.
 _FILE = [str, str, str, bool, bool, str, int]
 #: What RECORD says of a file, where it is not its SHA-256 and its size: index among the files, digest, size.
@@ -130,239 +87,6 @@ class Contents(NamedTuple):
     launchers: tuple[Launcher, ...]
     entries: Iterable[Entry]  #: can be read once, while the archive is open
     rows: tuple[Row, ...] = ()  #: of the distribution's RECORD, for what is not among the entries
-
-
-class Implausible(UnsafeArchive):
-    """An archive is as only who means harm would make it: many times larger than it looks, say."""
-
-
-def check_member_name(name: str, archive: str) -> str:
-    """Give the normalised name of a member, relative and below its root.
-
-    :raises UnsafeArchive: it would be written outside of that.
-    """
-    parts = name.split("/")
-    foreign = os.name == "nt" and _RESERVED.fullmatch(name) is not None
-    if not name or name.startswith("/") or ".." in parts or "\0" in name or foreign:
-        raise UnsafeArchive(
-            "{archive} has a member named {name!r}, which would land outside of its place: nothing was installed.",
-            archive=archive,
-            name=name,
-        )
-    if "" not in parts and "." not in parts:  # as with nearly all, and there are thousands
-        return name
-    return "/".join(part for part in parts if part not in ("", "."))
-
-
-def _is_too_much(own: int, count: int, size: int) -> bool:
-    """Whether an archive holds many times what its own size lets expect.
-
-    :param own: that, bytes.
-    :param size: of all files, bytes.
-    """
-    return count > max(_MOST_FILES, own // _SMALLEST_FILE) or size > max(_ROOM, own * _GROWTH)
-
-
-def _check_amount(path: str, count: int, size: int) -> None:
-    """See that an archive does not hold many times what its own size lets expect.
-
-    :param size: of all files, bytes.
-    :raises Implausible: it does.
-    """
-    own = os.path.getsize(path)
-    if _is_too_much(own, count, size):
-        text = "{path} has {own} bytes, and {count} files with {size} bytes would come out of it"
-        raise Implausible(text, path=path, own=own, count=count, size=size)
-
-
-def check_zip(archive: zipfile.ZipFile, path: str) -> None:
-    """See that a zip archive can be unpacked without using up memory and disk.
-
-    :raises Implausible: it cannot.
-    """
-    members = archive.infolist()
-    _check_amount(path, len(members), sum([member.file_size for member in members]))
-    # What is compressed in other ways, zipfile unpacks as a whole, whatever its size is said to be.
-    if not {member.compress_type for member in members} <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-        name = next(each.filename for each in members if each.compress_type not in (0, zipfile.ZIP_DEFLATED))
-        raise Implausible("{path} has {name!r}, compressed in an unusual way", path=path, name=name)
-
-
-class _Guard:
-    """The stream of a tarball that anybody may have written. It ends in an error before it is too much."""
-
-    def __init__(self, stream: BinaryIO, path: str) -> None:
-        self._stream = stream
-        self._path = path
-        self.own = os.path.getsize(path)
-        self._end = max(_ROOM, self.own * _GROWTH)
-        self.header: int | None = _LONGEST_HEADER  #: bytes that the next header may still have; ``None``: no header
-
-    def _refuse(self) -> None:
-        raise Implausible("{path} has headers, or an end, as no program writes them", path=self._path)
-
-    def read(self, size: int = -1) -> bytes:
-        if self.header is None:
-            data = self._stream.read(size)
-        else:
-            if not 0 <= size <= self.header:
-                self._refuse()
-            self.header -= size
-            data = self._stream.read(size)
-            numbers = re.findall(rb"\d+", data) if size > tarfile.BLOCKSIZE else ()
-            if max(map(len, numbers), default=0) > _LONGEST_NUMBER:
-                self._refuse()
-        if self._stream.tell() > self._end:
-            self._refuse()
-        return data
-
-    def seek(self, position: int) -> None:
-        if position > self._end:
-            self._refuse()
-        self._stream.seek(position)
-
-    def tell(self) -> int:
-        return self._stream.tell()
-
-
-@contextmanager
-def open_tarball(path: str, kind: str = "") -> Iterator[tuple[tarfile.TarFile, Iterator[tarfile.TarInfo]]]:
-    """Open a tarball that anybody may have written, compressed or not; give it with its members, to be read in order.
-
-    :param kind: ``gz``: it has to be compressed by gzip.
-    :raises Implausible: it has more, or longer headers, than such a file would have; also while members are read.
-    """
-    with open(path, "rb") as file, _decompress(file, kind) as stream:
-        guard = _Guard(stream, path)
-        with tarfile.open(fileobj=cast(BinaryIO, guard), mode="r:") as archive:
-            yield archive, _read_members(archive, guard, path)
-
-
-def _decompress(file: BinaryIO, kind: str) -> BinaryIO:
-    start = file.read(6)
-    file.seek(0)
-    try:
-        if kind == "gz" or start.startswith(b"\x1f\x8b"):
-            return cast(BinaryIO, gzip.GzipFile(fileobj=file))
-        if start.startswith(b"BZh"):
-            import bz2
-
-            return cast(BinaryIO, bz2.BZ2File(file))
-        if start.startswith((b"\xfd7zXZ", b"\x5d\0\0")):
-            import lzma
-
-            return cast(BinaryIO, lzma.LZMAFile(file))
-    except ImportError as error:
-        raise tarfile.CompressionError(str(error)) from error
-    return file
-
-
-def _read_members(archive: tarfile.TarFile, guard: _Guard, path: str) -> Iterator[tarfile.TarInfo]:
-    count = size = 0
-    while True:
-        guard.header = _LONGEST_HEADER
-        member = archive.next()
-        guard.header = None
-        if member is None:
-            return
-        # A negative size leads back to what was read already (CVE-2025-8194).
-        if member.size < 0 or len(archive.pax_headers) > _MOST_FACTS:
-            raise Implausible("{path} has {name!r} with headers that make no sense", path=path, name=member.name)
-        member.pax_headers = {}  # a copy of all that count for several, which has had its effect
-        count, size = count + 1, size + member.size
-        if _is_too_much(guard.own, count, size):
-            text = "{path} has {own} bytes, and {count} files and more with {size} bytes would come out of it"
-            raise Implausible(text, path=path, own=guard.own, count=count, size=size)
-        yield member
-
-
-def find_fault(
-    project: str,
-    lib: str,
-    dist_info: str,
-    places: Collection[tuple[str, str]],
-    launchers: Collection[Launcher],
-    *,
-    strict: bool = True,
-) -> str | None:
-    """Say what a distribution has that nobody would put into one who means well, or ``None`` if there is no such thing.
-
-    :param places: of its files: schemes, and normalised paths in them.
-    :param strict: also what only some file systems allow, and other programs stumble over.
-    """
-    names = [path for _, path in places]
-    names += [launcher.name for launcher in launchers]
-    text = "".join(names)
-    short = max(map(len, names), default=0) <= (_LONGEST_NAME if text.isascii() else _LONGEST_NAME // 4)
-    # Looking at them one by one takes longer than all the rest.
-    if not short or not text.isprintable() or "\\" in text or ":/" in text:
-        for name in names:
-            if _ODD.search(name) or _is_long(name, strict) or (strict and "\n" in name):
-                return f"{name[:100]!r}, which is no good name"
-    clash = _find_clash(places, launchers)
-    if clash is not None:
-        return clash
-    for path in {path.partition("/")[0] for scheme, path in places if scheme == lib}:
-        if path.lower().endswith(".dist-info") and path != dist_info:
-            return f"{path!r}, the metadata of another distribution"
-    if not {f"{dist_info}/{name}" for name in WRITTEN_AT_INSTALLATION}.isdisjoint(
-        posixpath.dirname(path) for scheme, path in places if scheme == lib and path.startswith(dist_info)
-    ):
-        return "a directory where a file will be"
-    for scheme, path in places:
-        if scheme != lib and _is_of_others(scheme, path, project):
-            return f"{path!r}, which belongs to another"
-    for launcher in launchers:
-        if _is_of_others("scripts", launcher.name, project):
-            return f"{launcher.name!r}, which belongs to another"
-    return None
-
-
-def _is_long(name: str, strict: bool) -> bool:
-    encoded = name.encode()
-    return len(encoded) > _LONGEST_PATH or (strict and max(map(len, encoded.split(b"/"))) > _LONGEST_NAME)
-
-
-def _find_clash(places: Collection[tuple[str, str]], launchers: Iterable[Launcher]) -> str | None:
-    """Say which files would be one on a file system that does not tell case or Unicode's forms, or are directories."""
-    paths = [f"{scheme}/{path}" for scheme, path in places]
-    paths += dict.fromkeys(f"scripts/{launcher.name}" for launcher in launchers)
-    folded = _fold("\0".join(paths)).split("\0")
-    known = set(folded)
-    if len(known) != len(folded):
-        seen: dict[str, str] = {}
-        for path, key in zip(paths, folded, strict=True):
-            if key in seen:
-                return f"{path!r}, which is {seen[key]!r} for some file systems"
-            seen[key] = path
-    directories: set[str] = set()
-    for directory in {key.rpartition("/")[0] for key in folded}:
-        while directory and directory not in directories:
-            directories.add(directory)
-            directory = directory.rpartition("/")[0]
-    both = directories & known
-    return f"{min(both)!r}, which is a directory as well" if both else None
-
-
-def _fold(text: str) -> str:
-    if text.isascii():
-        return text.lower()
-    from unicodedata import normalize
-
-    return normalize("NFC", normalize("NFC", text).casefold())
-
-
-def _is_of_others(scheme: str, path: str, project: str) -> bool:
-    """Whether a file outside of a distribution's own library belongs to the environment, or to another distribution."""
-    top, _, name = path.rpartition("/")
-    if scheme in ("purelib", "platlib"):
-        return path.partition("/")[0].lower().endswith((".dist-info", ".egg-info"))
-    if any(part.endswith((".dist-info", ".egg-info")) for part in path.lower().split("/")):
-        return True
-    if scheme == "data" and name.lower().endswith(".pth"):
-        return True
-    program = _PROGRAMS.fullmatch(name) if scheme == "scripts" or top.lower() in ("bin", "scripts") else None
-    return program is not None and (program["pip"] is None or canonical_name(project) != "pip")
 
 
 def _is_info_of(dist_info: str, name: str, version: str) -> bool:
@@ -419,7 +143,7 @@ def parse_entry_points(text: str, archive: str = "a distribution") -> tuple[Laun
 def _make_launcher(name: str, value: str, gui: bool) -> Launcher | None:
     """Give the script for an entry point, or ``None`` if pip would not make one of this name or for this callable."""
     match = _CALLABLE.fullmatch(value)
-    if match is None or _SCRIPT.fullmatch(name) is None or _is_long(name, True):
+    if match is None or not is_script_name(name):
         return None
     return Launcher(name, match[1], match[2], gui)
 
@@ -730,7 +454,7 @@ def write_bdist(
         for entry in entries:
             _add_member(archive, _member_name(entry, contents.name, version), entry.data, entry.executable)
     count, amount = len(entries) + len(contents.rows) + 1, sum(len(entry.data) for entry in entries) + len(text)
-    if len(text) > _LONGEST_MANIFEST or _is_too_much(stream.tell() - start, count, amount):
+    if len(text) > _LONGEST_MANIFEST or is_too_much(stream.tell() - start, count, amount):
         raise Unsupported("{name} {version} packs too well", name=contents.name, version=contents.version)
 
 
@@ -797,7 +521,7 @@ def read_bdist(path: str) -> tuple[Contents, Callable[[], None]]:
         raise UnsafeArchive("{path} has a manifest that makes no sense.", path=path)
     for row in files:
         _check_place(row, texts[2], texts[3], path)
-    _check_amount(path, len(files) + len(rows), sum(row[6] for row in files))
+    check_amount(path, len(files) + len(rows), sum(row[6] for row in files))
     fault = find_fault(texts[0], texts[2], texts[3], [(row[1], row[2]) for row in files], launchers)
     if fault is not None:
         raise UnsafeArchive("{path} has {fault}.", path=path, fault=fault)

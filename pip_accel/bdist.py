@@ -20,10 +20,8 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 from pip_accel import _fs
 from pip_accel._archives import (
     MANIFEST_NAME,
-    WRITTEN_AT_INSTALLATION,
     Contents,
     Entry,
-    check_member_name,
     is_whole,
     parse_entry_points,
     read_manifest,
@@ -33,6 +31,7 @@ from pip_accel._archives import (
 )
 from pip_accel._metadata import read_headers
 from pip_accel._names import canonical_name
+from pip_accel._plausibility import WRITTEN_AT_INSTALLATION, check_member_name
 from pip_accel._values import Archive, Change, Target, Tree
 from pip_accel.exceptions import (
     BinaryDistributionError,

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, overload
 
 from pip_accel import _fs
-from pip_accel._archives import UNREADABLE, Implausible, check_member_name, check_zip, open_tarball
+from pip_accel._guards import UNREADABLE, Implausible, check_zip, open_tarball
+from pip_accel._plausibility import check_member_name
 from pip_accel._metadata import all_headers
 from pip_accel.exceptions import DamagedSourceDistribution, InvalidSourceDistribution, UnsafeArchive, Unsupported
 

@@ -11,15 +11,8 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pip_accel._archives import (
-    SCHEMES,
-    Contents,
-    Entry,
-    check_member_name,
-    is_wrapper,
-    parse_entry_points,
-    record_digest,
-)
+from pip_accel._archives import SCHEMES, Contents, Entry, is_wrapper, parse_entry_points, record_digest
+from pip_accel._plausibility import check_member_name
 from pip_accel._metadata import read_headers
 from pip_accel._install.scripts import split_hashbang
 from pip_accel._values import Launcher, Row

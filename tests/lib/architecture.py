@@ -98,7 +98,8 @@ LAYERS = (
             "What is there, and what comes of it: settings, the environment and what it holds, archives and "
             "trees, and the installation, which places files of the trees in the environment.",
             3,
-            "_resources _store config _install _environment _index _installed _archives _byte_code _trees _progress "
+            "_resources _store config _install _environment _index _installed _archives _guards _plausibility "
+            "_byte_code _trees _progress "
             "_eviction _inventory",
         ),
     ),

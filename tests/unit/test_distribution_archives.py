@@ -12,12 +12,11 @@ import zipfile
 
 import pytest
 
-from pip_accel import _archives
+from pip_accel import _plausibility
 from pip_accel._archives import (
     MANIFEST_NAME,
     Contents,
     Entry,
-    check_member_name,
     parse_entry_points,
     read_bdist,
     read_manifest,
@@ -26,6 +25,7 @@ from pip_accel._archives import (
     wheel_metadata,
     write_bdist,
 )
+from pip_accel._plausibility import check_member_name
 from pip_accel._values import Launcher
 from pip_accel.exceptions import UnsafeArchive, Unsupported
 from tests.lib.archives import make_wheel
@@ -134,7 +134,7 @@ def test_names_that_leave_the_root_are_refused_by_name(name):
 @pytest.mark.parametrize("name", ["..\\x", "a\\b", "C:/x", "C:x", "a/b:stream"])
 def test_names_with_meaning_on_windows_are_refused_there(name, monkeypatch):
     assert check_member_name(name, "alpha.whl") == name
-    monkeypatch.setattr(_archives, "os", types.SimpleNamespace(name="nt"))
+    monkeypatch.setattr(_plausibility, "os", types.SimpleNamespace(name="nt"))
     with pytest.raises(UnsafeArchive):
         check_member_name(name, "alpha.whl")
 

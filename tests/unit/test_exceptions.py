@@ -8,12 +8,12 @@ import tarfile
 import pytest
 
 from pip_accel import exceptions
-from pip_accel._archives import check_member_name
 from pip_accel._build.hooks import Backend
 from pip_accel._build.source import BuildSystem, read_build_system, unpack_sdist
 from pip_accel._environment import validate_environment
 from pip_accel._install.link import make_file
 from pip_accel._install.steps import Write
+from pip_accel._plausibility import check_member_name
 from pip_accel._process import Completed
 from pip_accel._resources import open_data_directory
 from pip_accel._text import compact

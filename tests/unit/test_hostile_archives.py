@@ -15,13 +15,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from pip_accel import _archives, _fs
-from pip_accel._archives import Contents, Entry, check_member_name, is_whole, record_digest, write_bdist
+from pip_accel import _fs, _guards, _plausibility
+from pip_accel._archives import Contents, Entry, is_whole, record_digest, write_bdist
 from pip_accel._build.builder import Buildable, Builder
 from pip_accel._build.key import key_digest
 from pip_accel._build.source import check_sdist, unpack_sdist
 from pip_accel._environment import find_target
 from pip_accel._index import Known
+from pip_accel._plausibility import check_member_name
 from pip_accel._sharing import Found, Offer, Sdist, Sharing, _spell
 from pip_accel._store import Store
 from pip_accel._values import Archive
@@ -266,14 +267,14 @@ def test_an_archive_under_the_name_of_another_is_not_found(tmp_path):
 @pytest.mark.parametrize("name", hostile.WINDOWS_NAMES)
 def test_names_with_a_meaning_on_windows_are_refused_there(name, monkeypatch):
     assert check_member_name(name, "alpha.whl") == name
-    monkeypatch.setattr(_archives, "os", types.SimpleNamespace(name="nt"))
+    monkeypatch.setattr(_plausibility, "os", types.SimpleNamespace(name="nt"))
     with pytest.raises(UnsafeArchive, match=r"alpha\.whl"):
         check_member_name(name, "alpha.whl")
 
 
 @pytest.mark.parametrize("name", ["a/console.py", "a/nul_.py", "a/com.py", "a/lpt/x", "auxiliary", ".a/b", "a b/..c"])
 def test_names_without_one_are_not(name, monkeypatch):
-    monkeypatch.setattr(_archives, "os", types.SimpleNamespace(name="nt"))
+    monkeypatch.setattr(_plausibility, "os", types.SimpleNamespace(name="nt"))
     assert check_member_name(name, "alpha.whl") == name
 
 
@@ -290,7 +291,7 @@ ENTRIES = [
 @pytest.mark.parametrize("places", ENTRIES)
 def test_what_nobody_would_take_is_not_written(places, tmp_path, monkeypatch):
     """What a build left may be odd, too: pip does that then, and no archive of ours is damaged when it is read."""
-    monkeypatch.setattr(_archives, "_MOST_FILES", 4)
+    monkeypatch.setattr(_guards, "_MOST_FILES", 4)
     entries = [Entry(scheme, path, False, False, record_digest(b""), b"") for scheme, path in places]
     contents = Contents("alpha", "1.0", "purelib", "alpha-1.0.dist-info", (), entries)
     with pytest.raises(Unsupported, match=r"alpha 1\.0"), open(tmp_path / "a.tar.gz", "wb") as stream:
@@ -298,7 +299,7 @@ def test_what_nobody_would_take_is_not_written(places, tmp_path, monkeypatch):
 
 
 def test_what_packs_too_well_is_not_written(monkeypatch):
-    monkeypatch.setattr(_archives, "_ROOM", 1 << 20)
+    monkeypatch.setattr(_guards, "_ROOM", 1 << 20)
     entries = [Entry("data", "zeros", False, False, "", bytes(2 << 20))]
     contents = Contents("alpha", "1.0", "purelib", "alpha-1.0.dist-info", (), entries)
     with pytest.raises(Unsupported, match=r"alpha 1\.0 packs too well"):
