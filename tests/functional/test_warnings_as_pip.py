@@ -80,7 +80,8 @@ def fill(environment):
 
 def words_of_pip(stderr):
     """What was said on standard error, without what pip-accel says of itself."""
-    return "".join(line for line in stderr.splitlines(keepends=True) if not re.search(r" pip_accel\[\d+\] INFO ", line))
+    ours = re.compile(r" pip_accel\[\d+\] (?:DEBUG|INFO) ")
+    return "".join(line for line in stderr.splitlines(keepends=True) if not ours.search(line))
 
 
 def compare(words, environments, data, archives, *, status=0, **variables):
