@@ -553,7 +553,7 @@ class Engine:
 
     def _begin_early(self, pass_: _Pass, metadata: bytes, prepared: Prepared) -> None:
         """Begin to build what pip will install in any case, if the archive is found that it has fetched for that."""
-        from pip_accel._plan.planning import parse_metadata
+        from pip_accel._metadata import parse_metadata
 
         path = _find_archive(pass_.place, *_name_and_version(metadata))
         if path is not None:

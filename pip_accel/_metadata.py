@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["all_headers", "header_values", "iterate_headers", "read_headers"]
+__all__ = ["all_headers", "header_values", "iterate_headers", "parse_metadata", "read_headers"]
 
 _NAME = re.compile("[!-9;-~]+")
 
@@ -43,6 +43,13 @@ def all_headers(data: bytes) -> dict[str, list[str]]:
 def read_headers(data: bytes) -> dict[str, str]:
     """Give the first value of each header, names in lower case."""
     return {name: values[0] for name, values in all_headers(data).items()}
+
+
+def parse_metadata(data: bytes) -> tuple[str, str, list[str]]:
+    """Give name, version and ``Requires-Dist`` of core metadata."""
+    headers = all_headers(data)
+    name, version = (headers.get(each, [""])[0] for each in ("name", "version"))
+    return name, version, headers.get("requires-dist", [])
 
 
 def header_values(data: bytes, name: str) -> list[str]:

@@ -203,7 +203,7 @@ def _may_be_kept(resources: Resources, request: Request, plan: Plan) -> bool:
 def _keep(
     resources: Resources, recording: Recording, request: Request, question: Question, plan: Plan, seen: float
 ) -> None:
-    from pip_accel._plan.planning import reach
+    from pip_accel._plan.inquiry import reach
 
     projects, archives = reach(resources, question)
     if not all(archive.filename.endswith(".whl") for archive in archives):  # what an sdist says may depend on variables

@@ -15,7 +15,8 @@ from pip_accel._index import Known, LocalIndex
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._plan.arguments import parse
 from pip_accel._plan.closing import plan_from_pins
-from pip_accel._plan.planning import _from_view, _Given, _Pass
+from pip_accel._plan.inquiry import Given, Inquiry
+from pip_accel._plan.planning import _from_view
 from pip_accel._plan.question import make_question, view_settings
 from pip_accel._plan.stand_ins import Substituted
 from tests.lib.archives import make_wheel
@@ -163,7 +164,7 @@ class Place:
         return words
 
     def ask_pip(self):
-        return _from_view(_Pass(self.resources, self.question, self.environ, None, self.directory, _Given((), {})))
+        return _from_view(Inquiry(self.resources, self.question, self.environ, None, self.directory, Given((), {})))
 
 
 @pytest.fixture(scope="module")

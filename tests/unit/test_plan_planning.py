@@ -16,11 +16,14 @@ from packaging.version import Version
 
 from pip_accel._archives import wheel_metadata
 from pip_accel._index import LocalIndex, ViewSettings, name_and_version
+from pip_accel._metadata import parse_metadata
 from pip_accel._names import canonical_name
 from pip_accel._plan import planning
+from pip_accel._plan.answer import _spellings
 from pip_accel._plan.clauses import Demand
+from pip_accel._plan.inquiry import begin
 from pip_accel._plan.pip import Downloads, Item, Report
-from pip_accel._plan.planning import _begin, _spellings, make_plan, parse_metadata
+from pip_accel._plan.planning import make_plan
 from pip_accel._plan.question import Direct, Question, roots_digest
 from pip_accel._plan.stand_ins import StandIn
 from pip_accel._process import Completed
@@ -533,7 +536,7 @@ def item(name, *requires, url=""):
 
 
 def spell(world, report, **changes):
-    return _spellings(_begin(world.resources, question(**changes), {}, world), report)
+    return _spellings(begin(world.resources, question(**changes), {}, world), report)
 
 
 def test_names_are_spelled_as_the_first_requirement_spells_them(world):
