@@ -238,7 +238,8 @@ def _try(
         _open_log(request.manner.log)
     view = view_of(request, resources)
     with open_engine(resources, request, say, watcher, view=view) as engine:
-        engine.eager, engine.unpacks = engine.eager and not request.manner.dry_run, not request.manner.dry_run
+        engine.unpacks = not request.manner.dry_run
+        engine.preparation.eager = engine.preparation.eager and engine.unpacks
         if is_curable is not None:
             engine.is_curable = is_curable
         course.engine = engine
@@ -461,7 +462,8 @@ def open_engine(
     )
     resources.index.provide = engine.provide
     resources.index.own = resources.store.own = recipe.apart
-    engine.eager, engine.constrained = not request.manner.require_hashes, request.constrained_by_settings
+    engine.preparation.eager = not request.manner.require_hashes
+    engine.constrained = request.constrained_by_settings
     return engine
 
 

@@ -54,7 +54,7 @@ def _explain(invocation: Invocation) -> int:
     invocation.config.index_max_age = None  # what is known now is what counts
     status = 0
     with opened(invocation) as (request, _, engine, _):
-        engine.passive = True
+        engine.build_plans.passive = True
         for root in dict.fromkeys(request.requirements):
             pins = find_sdists(engine.resources, root)
             for pin in pins:

@@ -137,13 +137,13 @@ class Directs:
     def _look_into(self, root: Root) -> None:
         """See to what something on this machine requires by URL."""
         direct = Direct(root.name, root.direct, root.kind, frozenset(root.extras), root.marker)
-        self._tell(root, root.direct, self._engine.describe(direct))
+        self._tell(root, root.direct, self._engine.preparation.describe(direct))
 
     def _tell(self, root: Root, path: str, metadata: bytes) -> None:
         """Have pip told of stand-ins when it asks for the metadata of a source tree on this machine."""
         led_on = self._lead_on(root, path, metadata)
         if led_on != metadata:
-            self._engine.tell(path, metadata, led_on)
+            self._engine.preparation.tell(path, metadata, led_on)
 
     def _lead_on(self, root: Root, place: str, metadata: bytes) -> bytes:
         """Give the metadata of a requirement with stand-ins for what it requires by URL.
@@ -259,7 +259,7 @@ class Directs:
                     archive = self._locate([_fs.hash_file(path), inside], metadata)
                 else:
                     archive = resources.index.add(_rename(path, metadata))
-                self._engine.keep_tree(archive, answer[1])
+                self._engine.preparation.keep_tree(archive, answer[1])
             resources.index.set_metadata(archive, metadata)
         return self._keep(root, metadata, archive, direct)
 
@@ -281,7 +281,7 @@ class Directs:
         metadata, prepared = answer
         what = [direct["url"], direct["vcs_info"]["commit_id"], direct.get("subdirectory", "")]
         archive = self._locate(what, metadata)
-        self._engine.keep_tree(archive, prepared)
+        self._engine.preparation.keep_tree(archive, prepared)
         resources.index.set_metadata(archive, metadata)
         return self._keep(root, metadata, archive, direct)
 
@@ -312,7 +312,7 @@ class Directs:
                 words += self._words(root)
                 item = check_out(resources.python, words, environ=environ, work=resources.directory("url"))
             path = _path_of(item["download_info"]["url"])
-        metadata = self._engine.describe_editable(path, root.name)
+        metadata = self._engine.preparation.describe_editable(path, root.name)
         self._tell(root, path, metadata)
         direct = {"dir_info": {"editable": True}, "url": path_to_url(path)}
         name = canonical_name(read_headers(metadata).get("name", ""))

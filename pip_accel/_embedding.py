@@ -278,7 +278,7 @@ class PipAccelerator:
         with open_resources(config, target, request.manner.python, os.environ) as resources:
             view = view_of(request, resources)
             with open_engine(resources, request, Log(), view=view) as engine:
-                engine.eager = engine.unpacks = False
+                engine.preparation.eager = engine.unpacks = False
                 yield request, engine, view
 
     def install_requirements(self, requirements: Sequence[Requirement], **kw: Any) -> int:
@@ -367,7 +367,7 @@ def _describe(engine: Engine, view: ViewSettings, pin: Pin) -> _Planned:
     if not os.path.exists(pin.archive.path):
         raise Unsupported("{name} comes from a repository: install_from_arguments() can install it", name=pin.name)
     index, project = engine.resources.index, canonical_name(pin.name)
-    found = index.metadata(pin.archive) if pin.archive.sha256 else engine.recall(project)
+    found = index.metadata(pin.archive) if pin.archive.sha256 else engine.preparation.recall(project)
     metadata: dict[str, Any] = {}
     for key, values in all_headers(found or b"").items():
         metadata[key.replace("-", "_")] = values if key in _MULTIPLE else values[0]
@@ -404,9 +404,9 @@ def _pin(engine: Engine, requirement: Requirement) -> Pin:
         raise InvalidSourceDistribution("{requirement} lies in a subdirectory", requirement=requirement)
     name = canonical_name(requirement.name)
     if requirement.is_editable:
-        engine.describe_editable(archive.path, name)
+        engine.preparation.describe_editable(archive.path, name)
     else:
-        engine.describe(Direct(name, archive.path, "directory", frozenset(), ""))
+        engine.preparation.describe(Direct(name, archive.path, "directory", frozenset(), ""))
     editable, direct = requirement.is_editable, requirement.direct_url
     return Pin(requirement.name, requirement.version, archive, requirement.is_direct, direct, editable)
 

@@ -80,7 +80,7 @@ LAYERS = (
             "One run",
             "What a run does, in its order. Both groups above come down to this.",
             3,
-            "_asked _accelerator _engine _rounds _usage",
+            "_asked _accelerator _build_plans _engine _preparation _rounds _usage",
         ),
     ),
     (

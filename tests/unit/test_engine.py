@@ -15,11 +15,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from pip_accel import _engine, _resources
+from pip_accel import _preparation, _resources
 from pip_accel._build.builder import Prepared
 from pip_accel._build.recipe import Recipe
-from pip_accel._engine import Engine, _Planned
+from pip_accel._build_plans import BuildPlans, _Planned
+from pip_accel._engine import Engine
 from pip_accel._plan import closing, planning
+from pip_accel._preparation import Preparation
 from pip_accel._process import Ended, run
 from pip_accel._values import Archive, Pin
 from pip_accel.config import Config
@@ -60,9 +62,9 @@ def test_constraints_that_an_older_pip_also_applies_to_builds_are_left_to_it(mon
     [("not a requirement!", BuildFailed), ("alpha @ https://example.com/alpha.whl", Unsupported)],
 )
 def test_build_requirements_that_cannot_be_planned_are_named(monkeypatch, requirement, error):
-    monkeypatch.setattr(Engine, "_recall", lambda self, requires: None)
+    monkeypatch.setattr(BuildPlans, "_recall", lambda self, requires: None)
     with pytest.raises(error, match=requirement.split()[0]):
-        engine().plan_requirements([requirement])
+        engine().build_plans.pins_for([requirement])
 
 
 # Chains
@@ -90,13 +92,13 @@ def needing(needs, monkeypatch):
 
     def obtain(pin, prepared):
         for name in needs[pin.name]:
-            for each in made.plan_requirements([name]):
+            for each in made.build_plans.pins_for([name]):
                 made._build(each, None)
         order.append(pin.name)
         return pin.archive
 
-    monkeypatch.setattr(Engine, "_recall", lambda self, requires: planned(requires, *map(pin, requires)))
-    monkeypatch.setattr(Engine, "_remember", lambda self, planned: None)
+    monkeypatch.setattr(BuildPlans, "_recall", lambda self, requires: planned(requires, *map(pin, requires)))
+    monkeypatch.setattr(BuildPlans, "_remember", lambda self, planned: None)
     made._builder = Nobody(obtain)
     return made, order
 
@@ -141,13 +143,13 @@ def test_plans_that_need_each_other_are_an_error(plans, asked, monkeypatch):
     """For the metadata of one its build requirements are planned, while their plan waits for that."""
 
     def recall(self, requires):
-        return self.plan_requirements([plans[", ".join(requires)]])
+        return self.pins_for([plans[", ".join(requires)]])
 
-    monkeypatch.setattr(Engine, "_recall", recall)
+    monkeypatch.setattr(BuildPlans, "_recall", recall)
     made = engine()
     with pytest.raises(BuildFailed, match="require each other"):
-        made.plan_requirements([asked])
-    assert made._chain == ()
+        made.build_plans.pins_for([asked])
+    assert made.chain.links == ()
 
 
 def test_after_a_failure_nothing_is_taken_for_a_circle(monkeypatch):
@@ -189,12 +191,12 @@ def test_what_many_threads_require_is_fetched_and_planned_once(closes, monkeypat
 
     monkeypatch.setattr(planning, "fetch", fetch)
     monkeypatch.setattr(Engine, "plan", plan)
-    monkeypatch.setattr(Engine, "_recall", lambda self, requires: None)
-    monkeypatch.setattr(Engine, "_remember", lambda self, planned: None)
+    monkeypatch.setattr(BuildPlans, "_recall", lambda self, requires: None)
+    monkeypatch.setattr(BuildPlans, "_remember", lambda self, planned: None)
     monkeypatch.setattr(closing, "plan_from_winners", lambda *given: (pin("beta"),) if fetched and closes else None)
     monkeypatch.setattr(Engine, "preparing", lambda self, environ, pinned=None: nullcontext(({}, None)))
     made = engine()
-    found = in_threads(lambda: made.plan_requirements(["beta"]))
+    found = in_threads(lambda: made.build_plans.pins_for(["beta"]))
     assert found == [(pin("beta"),)] * 6
     assert len(fetched) == 1
     assert len(planned) == (0 if closes else 1)
@@ -224,7 +226,7 @@ def test_a_directory_is_told_by_its_path():
 
     pins = [pin("alpha")._replace(archive=Archive(path, "alpha", "")) for path in ("/one", "/two", "/one")]
     with stored(obtain) as made:
-        made._described = dict.fromkeys(("/one", "/two"), (b"", None))
+        made.preparation._described = dict.fromkeys(("/one", "/two"), (b"", None))
         made._obtain(pins)
     assert sorted(built) == ["/one", "/two"]
 
@@ -286,7 +288,7 @@ def test_when_it_is_left_nothing_goes_on(error, tmp_path):
     threads = threading.active_count()
     with pytest.raises(error) if error is not None else nullcontext(), stored(obtain) as made:
         for name in ("one", "two", "three"):
-            made._begin(pin(name), None)
+            made.begin(pin(name), None)
         wait_until(lambda: markers[0].exists() and markers[1].exists())
         assert processes(tmp_path)
         if error is not None:
@@ -306,7 +308,7 @@ def test_when_it_is_left_no_build_backend_is_answered_any_more(tmp_path, monkeyp
         run(endless(marker), env={"PATH": os.environ["PATH"], "SIGN": str(tmp_path)})
         raise AssertionError("it has ended by itself")
 
-    monkeypatch.setattr(Engine, "_prepare", prepare)
+    monkeypatch.setattr(Preparation, "_prepare", prepare)
     made = engine()
     made.resources.temporary = str(tmp_path)
     made.resources.directory = lambda name: str(tmp_path)
@@ -351,7 +353,7 @@ def wait_until(condition, seconds=10.0):
 def test_the_metadata_directory_has_the_version_as_it_is_spelled(name, version, expected, tmp_path):
     """pip reads it there."""
     metadata = f"Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n".encode()
-    assert _engine._write_metadata(metadata, str(tmp_path)) == expected
+    assert _preparation._write_metadata(metadata, str(tmp_path)) == expected
     assert (tmp_path / expected / "METADATA").read_bytes() == metadata
 
 
@@ -363,7 +365,7 @@ def test_a_name_that_leads_elsewhere_is_refused(name, version, tmp_path):
     directory = tmp_path / "one" / "two"
     directory.mkdir(parents=True)
     with pytest.raises(PipAcceleratorError):
-        _engine._write_metadata(metadata, str(directory))
+        _preparation._write_metadata(metadata, str(directory))
     assert list(tmp_path.rglob("METADATA")) == []
 
 
@@ -387,7 +389,7 @@ class Trees:
 def preparing(tmp_path, monkeypatch):
     """An engine with a pip that plans: the engine, what it makes of the trees, and the temporary directory of pip."""
     monkeypatch.setattr(Prepared, "read_metadata", lambda self: self.metadata)
-    monkeypatch.setattr(Engine, "_prepare_tree", prepare_tree)
+    monkeypatch.setattr(Preparation, "_prepare_tree", prepare_tree)
     made = engine()
     made._builder = Trees()
     made.resources.temporary = str(tmp_path)
@@ -397,13 +399,13 @@ def preparing(tmp_path, monkeypatch):
 
 
 def prepare_tree(self, source, label, *, released=True):
-    prepared = self.builder.prepare(source, label, "", in_place=not released)
+    prepared = self._workshop.builder.prepare(source, label, "", in_place=not released)
     return prepared.metadata, prepared
 
 
 def answer(made, source, directory, kind=""):
     os.makedirs(directory)
-    return made._answer("1", str(source), str(directory), kind)
+    return made.preparation._answer("1", str(source), str(directory), kind)
 
 
 def test_the_metadata_of_an_editable_is_prepared_once_and_in_place(preparing, tmp_path):
@@ -411,8 +413,8 @@ def test_the_metadata_of_an_editable_is_prepared_once_and_in_place(preparing, tm
     project = tmp_path / "alpha"
     project.mkdir()
     (tmp_path / "link").symlink_to(project)
-    first = made.describe_editable(str(tmp_path / "link"), "al-pha")
-    assert made.describe_editable(str(project), "") == first
+    first = made.preparation.describe_editable(str(tmp_path / "link"), "al-pha")
+    assert made.preparation.describe_editable(str(project), "") == first
     assert answer(made, project, tmp_path / "out", "editable") == "link-1.0.dist-info"
     assert (tmp_path / "out" / "link-1.0.dist-info" / "METADATA").read_bytes() == first
     assert made.builder.prepared == [(str(tmp_path / "link"), "alpha", "al-pha", True, True)]
