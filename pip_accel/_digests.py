@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from binascii import b2a_base64
 from typing import Any
 
@@ -18,8 +19,10 @@ try:
 except ImportError:
     from hashlib import blake2b
 
-__all__ = ["blake2b", "digest_of", "sha256", "spell"]
+__all__ = ["SHA256", "blake2b", "digest_of", "sha256", "spell"]
 
+#: A SHA-256 digest as ours are written.
+SHA256 = re.compile("[0-9a-f]{64}")
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")  # base64, which has this, takes 1 ms to import
 
 

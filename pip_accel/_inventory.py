@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from pip_accel import _fs
+from pip_accel._digests import SHA256
 from pip_accel._names import canonical_name, is_archive, split_sdist_name, split_wheel_name
 
 TYPE_CHECKING = False
@@ -41,7 +42,6 @@ BUILT = "built"  #: a binary distribution that was made of a source distribution
 TREE = "tree"  #: either of them unpacked, or its byte code
 NOTE = "note"
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _REVISION = re.compile(r"v\d+")
 #: Where notes are, and what their paths are like below that: in the local index, and beside it.
 _NOTES_OF_INDEX = {
@@ -184,7 +184,7 @@ def _scan(path: str) -> Iterator[os.DirEntry[str]]:
 def _archives(config: Config) -> Iterator[Entry]:
     for group in _scan(os.path.join(config.source_index, "archives")):
         for entry in _scan(group.path):
-            if _DIGEST.fullmatch(entry.name) is None:
+            if SHA256.fullmatch(entry.name) is None:
                 continue
             with _unless_gone():
                 # Hard links of an sdist lie below; its own directory has each file once.
@@ -211,7 +211,7 @@ def _built(config: Config) -> Iterator[Entry]:
 
 def _trees(config: Config) -> Iterator[Entry]:
     for group in _scan(os.path.join(config.data_directory, "trees")):
-        entries = [each for each in _scan(group.path) if _DIGEST.match(each.name) is not None]
+        entries = [each for each in _scan(group.path) if SHA256.match(each.name) is not None]
         known: dict[str, tuple[str, str]] = {}
         for entry in sorted(entries, key=lambda each: each.name):  # the tree itself, and then its byte code
             with _unless_gone():

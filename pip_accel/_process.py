@@ -1,4 +1,4 @@
-"""The door to other programs: every one is started here, in a process group of its own that ends with us."""
+"""The door to other programs: every one is started here. What we wait for ends with us, with all that it started."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, BinaryIO, NamedTuple
 
 from pip_accel import _fs
+from pip_accel._digests import SHA256
 from pip_accel._index import Known
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._text import escape_unprintable
@@ -42,7 +43,6 @@ _SAID = re.compile(
     r"WARNING: The candidate selected for download or install is a yanked version:|Reason for being yanked:"
     r"|WARNING: \S+ \S+ does not provide the extra "
 )
-_SHA256 = re.compile("[0-9a-f]{64}")
 _PLAIN = re.compile(r"[\w.!+-]+", re.ASCII)
 #: Where a template of launchers has a word, or a percent sign.
 _PLACE = re.compile(r"%(?:%|\((?:module|import_name|func)\)s)")
@@ -385,21 +385,21 @@ def _parse(value: Any, question: str, number: int) -> Offer:
         _time(value["learned"]),
         {name: _spelled(spelling, name) for name, spelling in value["spellings"].items()},
         {
-            _matched(_SHA256, sha256): Sdist(_text(metadata), _facts(facts), _text(variant))
+            _matched(SHA256, sha256): Sdist(_text(metadata), _facts(facts), _text(variant))
             for sha256, (metadata, facts, variant) in value["sdists"].items()
         },
         tuple(
             Requirements(
                 tuple(map(_text, requires)),
                 tuple(
-                    (_matched(_PLAIN, name), _matched(_PLAIN, version), _filename(filename), _matched(_SHA256, sha256))
+                    (_matched(_PLAIN, name), _matched(_PLAIN, version), _filename(filename), _matched(SHA256, sha256))
                     for name, version, filename, sha256 in rows
                 ),
                 _time(when),
             )
             for requires, rows, when in value["builds"]
         ),
-        tuple(_matched(_SHA256, each) for each in value["trees"]),
+        tuple(_matched(SHA256, each) for each in value["trees"]),
         _template(value["template"]),
     )
 
@@ -429,7 +429,7 @@ def _parse_found(
         version,
         _matched(_PROJECT, project),
         filename,
-        _matched(_SHA256, sha256),
+        _matched(SHA256, sha256),
         bool(requested),
         None if yanked is None else escape_unprintable(_text(yanked)),
         _link(link),

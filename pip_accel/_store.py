@@ -15,7 +15,15 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from pip_accel import _fs
-from pip_accel._trees import expand, read_byte_code, read_manifest, recorded_size, write_byte_code, write_manifest
+from pip_accel._trees import (
+    expand,
+    find_damage,
+    read_byte_code,
+    read_manifest,
+    recorded_size,
+    write_byte_code,
+    write_manifest,
+)
 from pip_accel._values import Archive, Target, Tree, TreeFile
 from pip_accel.exceptions import Unsupported
 
@@ -108,8 +116,6 @@ class Store:
 
     def find_sound(self, sha256: str) -> Tree | None:
         """Give the tree of an archive if it is there and nobody has edited it; looked at once. An edited one goes."""
-        from pip_accel._install.link import find_damage
-
         while sha256 not in self._sound:
             seen = self._identify(sha256)
             tree = self.find(sha256)

@@ -1,4 +1,4 @@
-"""The manifest of a tree in the store: written when the tree is, and read by every installation of it.
+"""The manifest of a tree in the store: written when the tree is, read and compared with it by every installation.
 
 What has nothing to be decided about stands in it as a few long strings, which are read a hundred times faster than the
 same as a list of files.
@@ -8,12 +8,23 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pip_accel._values import Bundle, Group, Launcher, Tree, TreeFile
 
-__all__ = ["expand", "read_byte_code", "read_manifest", "recorded_size", "write_byte_code", "write_manifest"]
+__all__ = [
+    "expand",
+    "find_damage",
+    "find_damage_in",
+    "find_damaged_file",
+    "read_byte_code",
+    "read_manifest",
+    "recorded_size",
+    "write_byte_code",
+    "write_manifest",
+]
 
 #: Of ``*.dist-info``: an installation writes these itself.
 _WRITTEN = ("INSTALLER", "RECORD", "REQUESTED", "direct_url.json")
@@ -191,3 +202,74 @@ def _unpack(value: Mapping[str, Any], root: str, rows: list[str] | None) -> Bund
 
 def _split_lines(text: str) -> list[str]:
     return text.split("\n") if text else []
+
+
+# Whether a tree is as its manifest says
+
+
+def find_damage(tree: Tree) -> str | None:
+    """Find a file of a tree in the store that is not as its manifest says, at the price of one ``lstat`` per file.
+
+    Whoever edits a hard-linked file in some environment edits the store as well: its size or time stamp tells.
+
+    :returns: its path, relative to the directory of its scheme.
+    """
+    damage = find_damaged_file(tree)
+    for bundle in tree.bundles if damage is None else ():
+        try:
+            handle = os.open(bundle.root, os.O_RDONLY)
+        except FileNotFoundError:
+            return next((group.paths[0] for group in bundle.groups), None)
+        try:
+            damage = find_damage_in(bundle, tree.mtime, handle)
+        finally:
+            os.close(handle)
+        if damage is not None:
+            break
+    return damage
+
+
+def find_damaged_file(tree: Tree) -> str | None:
+    """Do the same as :func:`find_damage` for the files that are not in a bundle."""
+    owners: dict[str, int] = {}
+    for file in tree.files:
+        root = tree.byte_code if tree.byte_code and file.kind.endswith("bytecode") else tree.path
+        try:
+            if root not in owners:
+                owners[root] = os.lstat(root).st_uid
+            status = os.lstat(f"{root}{os.sep}{file.scheme}/{file.path}")
+        except OSError:
+            return file.path
+        if not _is_as(status, tree.mtime, file.size, file.mode, owners[root]):
+            return file.path
+    return None
+
+
+def find_damage_in(bundle: Bundle, mtime: int, handle: int) -> str | None:
+    """Do the same for the files of a bundle.
+
+    :param mtime: of all files, seconds.
+    :param handle: the open directory of the bundle.
+    """
+    owner = os.fstat(handle).st_uid
+    look, time = os.stat, stat.ST_MTIME
+    for permissions, paths, sizes in bundle.groups:
+        mode = stat.S_IFREG | permissions
+        for path, size in zip(paths, sizes, strict=True):
+            try:
+                status = look(path, dir_fd=handle, follow_symlinks=False)
+            except OSError:
+                return path
+            if status.st_size != size or status[time] != mtime or status.st_mode != mode or status.st_uid != owner:
+                return path
+    return None
+
+
+def _is_as(status: os.stat_result, mtime: int, size: int, permissions: int, owner: int) -> bool:
+    known = 0xFFFF if os.name == "posix" else stat.S_IFMT(0xFFFF)  # Windows has no modes of this kind
+    return (
+        status[stat.ST_MTIME] == mtime
+        and status.st_size == size
+        and status.st_mode & known == (stat.S_IFREG | permissions) & known
+        and status.st_uid == owner
+    )

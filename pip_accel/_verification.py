@@ -14,10 +14,9 @@ from typing import Any
 from pip_accel import _fs
 from pip_accel._archives import Contents, is_whole, read_bdist, read_manifest, read_wheel
 from pip_accel._build.key import key_digest
-from pip_accel._install.link import find_damage
 from pip_accel._inventory import ARCHIVE, BUILT, NOTE, TREE, Entry
 from pip_accel._names import is_archive
-from pip_accel._trees import expand, read_byte_code
+from pip_accel._trees import expand, find_damage, read_byte_code
 from pip_accel._trees import read_manifest as read_tree
 from pip_accel._values import Tree
 from pip_accel.exceptions import PipAcceleratorError

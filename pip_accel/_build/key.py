@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pip_accel._digests import SHA256
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._values import Pin, Target
 
@@ -83,7 +84,6 @@ _SECRET_NAME = re.compile(r"TOKEN|PASS|SECRET|KEY|CRED|AUTH|_PAT$|_PIN$|URL|URI|
 #: Signs of a secret in a value that is usually none.
 _SECRET_VALUE = re.compile(r"://|token|passw|secret|api_?key|credential", re.IGNORECASE)
 #: What stands for a value that is not shown.
-_DIGEST = re.compile("[0-9a-f]{64}")
 
 #: By language: variables that name its compiler, and the programs that are looked for without them.
 _COMPILERS = {
@@ -167,7 +167,7 @@ def may_hold_secret(variable: tuple[str, str]) -> bool:
     :param variable: its name, and what stands for its value in a key, empty if it is not set.
     """
     name, value = variable
-    hidden = _is_plain(name) and _DIGEST.fullmatch(value) is not None
+    hidden = _is_plain(name) and SHA256.fullmatch(value) is not None
     return bool(value) and (hidden or _SECRET_NAME.search(name) is not None)
 
 
@@ -289,7 +289,7 @@ def _look_up(parts: Mapping[str, str], part: str) -> str:
 
 def _text(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
-    return f"sha256:{text[:16]}" if re.fullmatch("[0-9a-f]{64}", text) else text
+    return f"sha256:{text[:16]}" if SHA256.fullmatch(text) else text
 
 
 def _printable(text: str) -> str:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from pip_accel._fs import stamp
-from pip_accel._values import Bundle, Tree
+from pip_accel._values import Bundle
 from pip_accel.exceptions import Edited, LinkError
 
 try:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
         def __call__(self, src: str, dst: str, /, *, src_dir_fd: int | None, dst_dir_fd: int | None) -> None: ...
 
-__all__ = ["Linker", "copy", "find_damage", "find_damage_in", "find_damaged_file", "make_file", "reflink", "why"]
+__all__ = ["Linker", "copy", "make_file", "reflink", "why"]
 
 #: Errors that speak for a pair of file systems, not for one file.
 _NEVER = frozenset((errno.EXDEV, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY, errno.ENOSYS))
@@ -63,7 +63,8 @@ class Linker:
     def link(self, root: str, pairs: Iterable[tuple[str, str]]) -> None:
         """Give files of one tree a second name, with their modes and modification times.
 
-        :param root: directory of the tree. Its owner owns all that is in it: :func:`find_damage` has seen to that.
+        :param root: directory of the tree. Its owner owns all that is in it:
+            :func:`pip_accel._trees.find_damage` has seen to that.
         :param pairs: a file of the tree, and a name that does not exist yet in a directory that does.
         :raises LinkError: a file could be neither linked nor copied; has both paths and the ``OSError``.
         :raises Edited: a file of the tree is gone.
@@ -233,71 +234,3 @@ def make_file(write: Write, directory: int | None = None, base: str = "") -> Non
     except OSError as error:
         path = os.path.join(base, write.path)
         raise LinkError("Cannot write {path}: {why}", path=path, why=why(error), error=error) from error
-
-
-def find_damage(tree: Tree) -> str | None:
-    """Find a file of a tree in the store that is not as its manifest says, at the price of one ``lstat`` per file.
-
-    Whoever edits a hard-linked file in some environment edits the store as well: its size or time stamp tells.
-
-    :returns: its path, relative to the directory of its scheme.
-    """
-    damage = find_damaged_file(tree)
-    for bundle in tree.bundles if damage is None else ():
-        try:
-            handle = os.open(bundle.root, os.O_RDONLY)
-        except FileNotFoundError:
-            return next((group.paths[0] for group in bundle.groups), None)
-        try:
-            damage = find_damage_in(bundle, tree.mtime, handle)
-        finally:
-            os.close(handle)
-        if damage is not None:
-            break
-    return damage
-
-
-def find_damaged_file(tree: Tree) -> str | None:
-    """Do the same as :func:`find_damage` for the files that are not in a bundle."""
-    owners: dict[str, int] = {}
-    for file in tree.files:
-        root = tree.byte_code if tree.byte_code and file.kind.endswith("bytecode") else tree.path
-        try:
-            if root not in owners:
-                owners[root] = os.lstat(root).st_uid
-            status = os.lstat(f"{root}{os.sep}{file.scheme}/{file.path}")
-        except OSError:
-            return file.path
-        if not _is_as(status, tree.mtime, file.size, file.mode, owners[root]):
-            return file.path
-    return None
-
-
-def find_damage_in(bundle: Bundle, mtime: int, handle: int) -> str | None:
-    """Do the same for the files of a bundle.
-
-    :param mtime: of all files, seconds.
-    :param handle: the open directory of the bundle.
-    """
-    owner = os.fstat(handle).st_uid
-    look, time = os.stat, stat.ST_MTIME
-    for permissions, paths, sizes in bundle.groups:
-        mode = stat.S_IFREG | permissions
-        for path, size in zip(paths, sizes, strict=True):
-            try:
-                status = look(path, dir_fd=handle, follow_symlinks=False)
-            except OSError:
-                return path
-            if status.st_size != size or status[time] != mtime or status.st_mode != mode or status.st_uid != owner:
-                return path
-    return None
-
-
-def _is_as(status: os.stat_result, mtime: int, size: int, permissions: int, owner: int) -> bool:
-    known = 0xFFFF if os.name == "posix" else stat.S_IFMT(0xFFFF)  # Windows has no modes of this kind
-    return (
-        status[stat.ST_MTIME] == mtime
-        and status.st_size == size
-        and status.st_mode & known == (stat.S_IFREG | permissions) & known
-        and status.st_uid == owner
-    )

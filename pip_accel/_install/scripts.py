@@ -166,25 +166,23 @@ def learn_template(python: str, workdir: str) -> str:
     :raises Unsupported: this pip did not write a launcher of the form that is known.
     :raises OSError: it could not write.
     """
-    import subprocess
+    from pip_accel._process import run
 
     wheel = _make_probe(workdir)
     prefix = os.path.join(workdir, "prefix")
     options = "--isolated --no-index --no-deps --no-compile --disable-pip-version-check --no-warn-script-location"
-    done = subprocess.run(
+    done = run(
         [python, "-m", "pip", "install", "--quiet", *options.split(), "--prefix", prefix, wheel],
         cwd=workdir,  # which -m puts in front of sys.path
         # --isolated leaves the machine's configuration in force.
         env={**os.environ, "PIP_CONFIG_FILE": os.devnull, "TMPDIR": workdir},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        merge=True,
     )
     for directory, _, names in os.walk(prefix):
         if _PROBE in names:
             with open(os.path.join(directory, _PROBE), "rb") as stream:
                 return _make_template(stream.read())
-    output = done.stdout.decode("utf-8", "replace").strip()
+    output = done.output.strip()
     error = find_told_error(output, workdir)
     if error is not None:
         raise error

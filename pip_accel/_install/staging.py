@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from pip_accel._install.layout import Whole, Write, format_rows
-from pip_accel._install.link import Linker, find_damage_in, make_file, why
+from pip_accel._install.link import Linker, make_file, why
+from pip_accel._trees import find_damage_in
 from pip_accel._values import Change, Target
 from pip_accel.exceptions import Edited, LinkError
 

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from pip_accel._install.journal import Journal, recover, remove_empty
-from pip_accel._install.link import Linker, find_damage, find_damaged_file, make_file, why
+from pip_accel._install.link import Linker, make_file, why
 from pip_accel._install.staging import Entry, find_whole, stage
 from pip_accel._install.steps import Steps, decide
+from pip_accel._trees import find_damage, find_damaged_file
 from pip_accel._values import Change, Target
 from pip_accel.exceptions import Edited, LinkError
 

@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from pip_accel._install import link
-from pip_accel._install.link import Linker, find_damage
-from pip_accel._trees import expand
+from pip_accel._install.link import Linker
+from pip_accel._trees import expand, find_damage, find_damaged_file
 from pip_accel.exceptions import Edited, LinkError
 from tests.lib.trees import bundled, make_tree
 
@@ -369,7 +369,7 @@ def test_a_changed_file_is_found_in_bundles_too(whole, place, damage):
     damage(os.path.join(root, place))
     assert find_damage(whole) == place.removeprefix("purelib/")
     assert find_damage(expand(whole)) == place.removeprefix("purelib/")
-    in_file = link.find_damaged_file(whole)
+    in_file = find_damaged_file(whole)
     assert in_file == (place.removeprefix("purelib/") if place in PLACES[-2:] else None)
 
 

@@ -20,12 +20,12 @@ from contextlib import nullcontext
 import pytest
 
 from pip_accel._install import journal, link, staging
-from pip_accel._install.link import Linker, find_damage
+from pip_accel._install.link import Linker
 from pip_accel._install.scripts import learn_template
 from pip_accel._install.staging import find_whole
 from pip_accel._install.steps import decide
 from pip_accel._install.transaction import install, lock_prefix, pending, repair
-from pip_accel._trees import expand
+from pip_accel._trees import expand, find_damage
 from pip_accel._values import Change, Launcher
 from pip_accel.exceptions import Edited, LinkError, UnsafeArchive
 from tests.lib.environments import make_environment

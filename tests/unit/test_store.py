@@ -350,11 +350,9 @@ def test_the_tree_is_unpacked_anew_for_byte_code_that_is_there(tmp_path, target,
 
 
 def test_what_another_process_made_anew_meanwhile_stays(tmp_path, target, wheel, monkeypatch):
-    from pip_accel._install import link
-
     store = make_store(tmp_path, target)
     [tree] = store.add([wheel])
-    find_damage, looks = link.find_damage, []
+    find_damage, looks = store_module.find_damage, []
 
     def find_damage_late(tree):
         looks.append(tree)
@@ -365,7 +363,7 @@ def test_what_another_process_made_anew_meanwhile_stays(tmp_path, target, wheel,
         other.add([wheel])
         return "alpha/__init__.py"
 
-    monkeypatch.setattr(link, "find_damage", find_damage_late)
+    monkeypatch.setattr(store_module, "find_damage", find_damage_late)
     assert store.find_sound(wheel.sha256) == tree
     assert len(looks) == 2 and store.edited == [] and os.path.exists(tree.path)
 
