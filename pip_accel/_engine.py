@@ -15,7 +15,6 @@ from functools import partial
 
 from pip_accel._build_plans import BuildPlans, Chain
 from pip_accel._index import ViewSettings
-from pip_accel._messages import speaker
 from pip_accel._preparation import Pass, Preparation
 from pip_accel._process import Workers, results
 from pip_accel._values import Archive, Pin, Plan, Tree
@@ -121,30 +120,21 @@ class Engine:
         with self._lock:
             if self._caches is None:
                 from pip_accel._text import escape_unprintable
-                from pip_accel.caches import CacheManager
+                from pip_accel.caches import CacheManager, tell_of_disabled, tell_of_failure
 
                 def say(text: str) -> None:  # services may have put anything into it
                     self._say(escape_unprintable(text))
 
                 self._caches = CacheManager(
                     self.resources.config,
-                    on_failure=self._tell_of_backend,
-                    on_disabled=lambda name, error: speaker(self._say, "debug")(f"{name} is not used: {error}"),
+                    on_failure=partial(tell_of_failure, self._say),
+                    on_disabled=partial(tell_of_disabled, self._say),
                     on_report=say,
                     on_borrow=self.resources.note_borrowing if not self._recipe.own else None,
                     directory=self.resources.directory,
                     alone=not self.resources.kept,
                 )
             return self._caches
-
-    def _tell_of_backend(self, name: str, error: Exception) -> None:
-        import traceback
-
-        from pip_accel._text import escape_unprintable
-
-        text = escape_unprintable(f"The cache backend {name} is off for this run: {error}")
-        speaker(self._say, "warning")(text)
-        speaker(self._say, "debug")("".join(traceback.format_exception(error)))
 
     @property
     def sharing(self) -> Sharing | None:

@@ -11,9 +11,11 @@ import itertools
 import os
 import threading
 from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
+from pip_accel._messages import Log, speaker
+from pip_accel._text import escape_unprintable
 from pip_accel.exceptions import CacheBackendDisabledError, CacheBackendError
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from pip_accel.config import Config
 
-__all__ = ["AbstractCacheBackend", "CacheBackendMeta", "CacheManager"]
+__all__ = ["AbstractCacheBackend", "CacheBackendMeta", "CacheManager", "tell_of_disabled", "tell_of_failure"]
 
 _GROUP = "pip_accel.cache_backends"
 _registered: list[type[AbstractCacheBackend]] = []
@@ -97,6 +99,8 @@ class AbstractCacheBackend(metaclass=CacheBackendMeta):
 class CacheManager:
     """All cache backends as one. A backend that raises is off for the rest of the run, and is reported once.
 
+    Where a parameter does not say who is told of something, the logger ``pip_accel`` is.
+
     :param alone: use the local backend only, whatever others there are.
     :param on_failure: is told of a backend that failed, with the error; not of one that is not set up.
     :param on_disabled: is told of a backend that is not set up.
@@ -120,9 +124,9 @@ class CacheManager:
 
         self.config = config
         self._alone = alone or config.offline
-        self._on_failure = on_failure
-        self._on_disabled = on_disabled
-        self._on_report = on_report
+        self._on_failure = on_failure or partial(tell_of_failure, Log())
+        self._on_disabled = on_disabled or partial(tell_of_disabled, Log())
+        self._on_report = on_report or Log()
         self._on_borrow = on_borrow
         self._directory = directory
         self._numbers = itertools.count(1)
@@ -155,8 +159,7 @@ class CacheManager:
         except Exception as error:  # a third party's constructor may raise anything
             self._report(backend_class.__name__, error)
             return None
-        if self._on_report is not None:
-            backend.report = self._on_report  # type: ignore[assignment, method-assign]
+        backend.report = self._on_report  # type: ignore[assignment, method-assign]
         self._calling[id(backend)] = nullcontext() if backend.CONCURRENT else threading.Lock()
         return backend
 
@@ -181,9 +184,7 @@ class CacheManager:
     def _report(self, name: str, error: Exception) -> None:
         # What was asked for and cannot be had is worth a word.
         disabled = isinstance(error, CacheBackendDisabledError) and not error.context.get("wanted")
-        tell = self._on_disabled if disabled else self._on_failure
-        if tell is not None:
-            tell(name, error)
+        (self._on_disabled if disabled else self._on_failure)(name, error)
 
     def _switch_off(self, backend: AbstractCacheBackend, error: Exception) -> None:
         with self._changing:
@@ -292,7 +293,7 @@ class CacheManager:
                 self._on_borrow()
             return path
         os.unlink(path)
-        if not damaged and self._on_report is not None:  # of others, nothing more is said
+        if not damaged:  # of others, nothing more is said
             self._on_report(f"{filename} in {backend!r} is not what its name says, and is not used")
         damaged.add(filename)
         self._call(backend, "reject", filename)
@@ -326,3 +327,16 @@ class CacheManager:
     def may_write(self, backend: AbstractCacheBackend) -> bool:
         """Whether a backend is in use, and takes what it is given."""
         return self._call(backend, "_takes") is True
+
+
+def tell_of_failure(say: Callable[[str], None], name: str, error: Exception) -> None:
+    """Tell of a backend that failed: a warning, and the traceback for those who asked for more."""
+    import traceback
+
+    speaker(say, "warning")(escape_unprintable(f"The cache backend {name} is off for this run: {error}"))
+    speaker(say, "debug")("".join(traceback.format_exception(error)))
+
+
+def tell_of_disabled(say: Callable[[str], None], name: str, error: Exception) -> None:
+    """Tell those who asked for more of a backend that is not set up."""
+    speaker(say, "debug")(f"{name} is not used: {error}")

@@ -466,7 +466,7 @@ def test_build_requirements_come_along_where_something_is_installed(worker, shar
 
 
 @pytest.mark.parametrize("variable", ["GAMMA_PASSPHRASE", "GAMMA_URL"])
-def test_what_a_secret_had_a_part_in_is_not_shared(variable, worker, shared, own_index, objects, builds, tmp_path):
+def test_what_a_secret_had_a_part_in_is_not_shared(variable, worker, shared, own_index, objects, tmp_path):
     own_index.add(make_wheel(str(tmp_path), "alpha", "1.0"))
     own_index.add(make_sdist(str(tmp_path), "gamma", "2.0"))
     machine = worker()

@@ -464,3 +464,15 @@ def test_two_processes_that_put_the_same_leave_one_whole_file(config, local):
     assert [process.returncode for process in started] == [0, 0]
     assert seen <= set(b"ab")
     assert os.listdir(os.path.dirname(local.get(FILENAME))) == [os.path.basename(FILENAME)]
+
+
+def test_who_says_nobody_to_tell_finds_failures_in_the_log(config, caplog):
+    class Failing(AbstractCacheBackend):
+        def get(self, filename):
+            raise OSError("out of order")
+
+    with caplog.at_level("DEBUG", "pip_accel"):
+        assert CacheManager(config).get(REQUIREMENT) is None
+    [warning] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.name == "pip_accel" and "out of order" in warning.getMessage()
+    assert any("Traceback" in record.getMessage() for record in caplog.records)
