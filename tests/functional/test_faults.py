@@ -261,13 +261,6 @@ def upgrade(directory, archives):
     return stage.begin("--target", place, "--upgrade", "alpha", "gamma")
 
 
-#: Programs that a first run starts, to be disturbed in its place.
-PROGRAMS = {
-    "compiling": "_compile.py",
-    "fetching": "__pip-runner__.py download",
-    "planning": "__pip-runner__.py --dry-run",
-    "learning": "pip pip_accel_probe-1-py3-none-any.whl",
-}
 def many(directory, archives):
     """An empty environment that gets so many files that several processes share the work."""
     stage = Stage(directory, archives, PIP_ACCEL_BUILD_JOBS="2")
@@ -277,6 +270,13 @@ def many(directory, archives):
     return stage.begin(*words)
 
 
+#: Programs that a first run starts, to be disturbed in its place.
+PROGRAMS = {
+    "compiling": "_compile.py",
+    "fetching": "__pip-runner__.py download",
+    "planning": "__pip-runner__.py --dry-run",
+    "learning": "pip pip_accel_probe-1-py3-none-any.whl",
+}
 STARTS = {start.__name__: start for start in (warm, change, first, build, rebuild, editable, target, upgrade, many)}
 
 
