@@ -12,7 +12,9 @@ from tests.lib.index import IndexServer
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need root are skipped for others, with that reason."""
+    """Tests that need root are skipped for others, with that reason. What takes long begins early."""
+    # Files with short tests are left for the end, so that all cores are busy until then.
+    items.sort(key=lambda item: "functional" not in item.path.parts)
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         for item in items:
             if item.get_closest_marker("root"):

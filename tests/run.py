@@ -63,8 +63,8 @@ def main(words: list[str]) -> int:
         "ruff": ["ruff", "check", "."],
         "mypy": ["mypy", "--strict", "pip_accel"],
         "sphinx": ["sphinx", "-E", "-W", "--keep-going", "-n", "-q", "docs", "docs/_build/html"],
-        # Over all cores: much of the time is that of one pip after the other.
-        "pytest": ["pytest", "-m", "not slow", "-n", "auto", "--dist", "loadfile", *words],
+        # Over all cores: much of the time is that of one pip after the other. The order is that of tests/conftest.py.
+        "pytest": ["pytest", "-m", "not slow", "-n", "auto", "--dist=loadfile", "--no-loadscope-reorder", *words],
     }
     failed = {}
     for check, command in checks.items():
