@@ -19,6 +19,7 @@ class Asked:
     """What the words ask for. They are only understood where there is no plan for the very same words."""
 
     def __init__(self, words: Sequence[str], environ: Mapping[str, str], config: Config) -> None:
+        self._config = config
         self._probe: Probe | None = None
         if list(words[:1]) == ["--python"] and "install" in words[2:]:
             from pip_accel._environment import Probe
@@ -64,7 +65,10 @@ class Asked:
         """What the words mean.
 
         :raises Unsupported: pip has to have the whole command.
+        :raises NothingFound: a requirement file would have to be fetched, and that is forbidden.
         """
         from pip_accel._plan.arguments import parse
+        from pip_accel._plan.remote_files import fetch_file, refuse_file
 
-        return parse(self.recording.words, self.recording.environ, self.recording.read)
+        fetch = refuse_file if self._config.offline else fetch_file
+        return parse(self.recording.words, self.recording.environ, self.recording.read, fetch)

@@ -73,7 +73,7 @@ class BuildPlans:
     """Plans for build requirements, of this run and of earlier ones.
 
     :param view: the settings under which they are looked for.
-    :param constraints: on them, the words that tell pip of those, and the text of the same for all runs.
+    :param constraints: on them, the words that tell pip of those, and their text, by which plans are remembered.
     :param chain: what the work of each thread is done for.
     :param ask: gives pins with the help of pip, and whether they hold beyond this run.
     :param come: has archives come from other machines, and tells whether all are here then.

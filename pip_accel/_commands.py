@@ -44,21 +44,24 @@ class Open(NamedTuple):
 
 @contextmanager
 def opened(invocation: Invocation, *more: str) -> Iterator[Open]:
-    """Understand the words, and open what serves them.
+    """Understand the words, and open what serves them. In the end the data directory is kept below its limit.
 
     :param more: words in front of the user's own.
     :raises Refused: only pip itself could serve them.
     """
     from pip_accel._accelerator import open_engine
     from pip_accel._environment import find_target, validate_environment
+    from pip_accel._eviction import see_to_size
     from pip_accel._plan.arguments import parse
     from pip_accel._plan.question import view_of
+    from pip_accel._plan.remote_files import fetch_file, refuse_file
     from pip_accel._resources import open_resources
 
     before, words, environ, config = invocation
     config.check()
     try:
-        request = parse([*before, "install", *more, *words], environ)
+        fetch = refuse_file if config.offline else fetch_file
+        request = parse([*before, "install", *more, *words], environ, fetch=fetch)
         python = request.manner.python
         messages = Messages(config.log_verbosity, config.log_format, request.manner.verbosity)
         for warning in config.warnings:
@@ -69,6 +72,7 @@ def opened(invocation: Invocation, *more: str) -> Iterator[Open]:
             view = view_of(request, resources)
             with open_engine(resources, request, messages, view=view) as engine:
                 yield Open(request, messages, engine, view)
+        see_to_size(config, messages.debug)
     except Unsupported as reason:
         raise Refused(f"pip-accel does not serve these words and settings: {reason}") from reason
 

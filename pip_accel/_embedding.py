@@ -174,15 +174,12 @@ class PipAccelerator:
         return ["--python", python] if python is not None else []
 
     def _finish(self, resources: Resources, outcome: Outcome) -> int:
-        from pip_accel._eviction import keep_size
+        from pip_accel._eviction import see_to_size
         from pip_accel._usage import record_usage
 
         record_usage(resources, outcome)
         if resources.kept and (outcome.unpacked or outcome.online):
-            try:
-                keep_size(self.config)
-            except OSError as error:
-                Log().debug(f"The size of the data directory could not be kept: {error}")
+            see_to_size(self.config, Log().debug)
         if outcome.share is not None:
             outcome.share()
         return len(outcome.changes)

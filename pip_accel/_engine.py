@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pip_accel._store import Store
     from pip_accel.caches import CacheManager
 
-__all__ = ["Engine", "Preparing", "is_source"]
+__all__ = ["Engine", "is_source"]
 
 _PLAIN_CONSTRAINTS = (26, 2)  # from this pip on, constraints in its settings have no effect on builds
 
@@ -119,17 +119,13 @@ class Engine:
         """All cache backends; looked up when something is not here."""
         with self._lock:
             if self._caches is None:
-                from pip_accel._text import escape_unprintable
                 from pip_accel.caches import CacheManager, tell_of_disabled, tell_of_failure
-
-                def say(text: str) -> None:  # services may have put anything into it
-                    self._say(escape_unprintable(text))
 
                 self._caches = CacheManager(
                     self.resources.config,
                     on_failure=partial(tell_of_failure, self._say),
                     on_disabled=partial(tell_of_disabled, self._say),
-                    on_report=say,
+                    on_report=self._say,
                     on_borrow=self.resources.note_borrowing if not self._recipe.own else None,
                     directory=self.resources.directory,
                     alone=not self.resources.kept,
@@ -196,6 +192,17 @@ class Engine:
         self.online = self.online or plan.online
         return plan.pins, plan.lasting
 
+    @contextmanager
+    def preparing(
+        self, environ: Mapping[str, str], pinned: Mapping[str, str] | None = None
+    ) -> Iterator[tuple[dict[str, str], _Sources]]:
+        """Give the environment in which pip's build backends ask us, and what we make of the sdists that it brings.
+
+        :param pinned: versions of which there is no choice, by canonical name.
+        """
+        with self.preparation.serving(environ, pinned) as (inner, pass_):
+            yield inner, _Sources(self, pass_)
+
     # What machines share
 
     def provide(self, archive: Archive) -> None:
@@ -237,17 +244,6 @@ class Engine:
         except Exception as error:
             self._say(f"Not all of this run could be shared with other machines: {error}")
             return 0
-
-    @contextmanager
-    def preparing(
-        self, environ: Mapping[str, str], pinned: Mapping[str, str] | None = None
-    ) -> Iterator[tuple[dict[str, str], Preparing]]:
-        """Give the environment in which pip's build backends ask us, and what we make of the sdists that it brings.
-
-        :param pinned: versions of which there is no choice, by canonical name.
-        """
-        with self.preparation.serving(environ, pinned) as (inner, pass_):
-            yield inner, Preparing(self, pass_)
 
     # Trees
 
@@ -328,8 +324,9 @@ class Engine:
         with self.chain.with_another(_identity(pin)):
             return self.builder.obtain(pin, prepared)
 
-class Preparing:
-    """The metadata of source trees, for one pass."""
+
+class _Sources:
+    """What a pip that plans is told, and what it brings: see :class:`pip_accel._plan.inquiry.Sources`."""
 
     def __init__(self, engine: Engine, pass_: Pass) -> None:
         self._engine = engine

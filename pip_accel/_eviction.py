@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from pip_accel._inventory import Entry, find_entries, remove_entry, removing
 
@@ -12,10 +12,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel.config import Config
 
-__all__ = ["find_oldest", "keep_size"]
+__all__ = ["find_oldest", "keep_size", "see_to_size"]
 
 _FRACTION = 0.9  # of the limit: what is left after a clean-up, so that not every run has to do one
 _YOUNG = 3600.0  # seconds: what was used since then may be in use by a run
+
+
+def see_to_size(config: Config, say: Callable[[str], None]) -> None:
+    """Keep the data directory below its limit. That never makes a run fail.
+
+    :param say: is told what was done, or what went wrong: nothing that matters to a user.
+    """
+    try:
+        removed = keep_size(config)
+    except OSError as error:
+        say(f"The size of the data directory could not be kept: {error}")
+    else:
+        if removed:
+            say(f"Removed {removed} entries from the data directory, the least recently used")
 
 
 def keep_size(config: Config) -> int:

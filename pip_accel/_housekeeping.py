@@ -269,7 +269,7 @@ def _verify(invocation: Invocation) -> int:
     words = _parser("verify", "human", "json").read(invocation, 0)
     config = invocation.config
     _check(config)
-    entries = [*find_entries(config), *find_notes(config)]
+    entries = [*find_entries(config, every=False), *find_notes(config)]
     faults = []
     for entry, fault in find_faults(entries):
         path = _path(entry)
@@ -323,7 +323,7 @@ def _useless(entries: Iterable[Entry]) -> Iterator[Entry]:
     for entry in every:
         if is_byte_code(entry) and tree_of(entry) not in paths:
             yield entry
-        if entry.kind == NOTE and entry.name:
+        if entry.kind == NOTE and entry.name and entry.path.endswith(".json"):
             try:
                 seen = json.loads(_fs.read_text(entry.path) or "")["archives"]
             except (ValueError, KeyError, TypeError):

@@ -2,12 +2,13 @@
 
 An entry is an archive of the local index, a binary distribution, or a tree of the store. The time of its last use is
 the modification time of its directory, file or manifest. Notes are what was learned: views, plans, answers, logs and so
-on. Whatever else lies in the directory is not ours, and is never given.
+on. Whatever else lies in the directory is not ours, and is never given: that holds for what pip-accel 0.43 left, too.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -42,7 +43,8 @@ BUILT = "built"  #: a binary distribution that was made of a source distribution
 TREE = "tree"  #: either of them unpacked, or its byte code
 NOTE = "note"
 
-_REVISION = re.compile(r"v\d+")
+_REVISION = re.compile(r"v(\d+)")
+_FIRST_REVISION = 8  # of the format of built distributions that is ours; those before it are of 0.43
 #: Where notes are, and what their paths are like below that: in the local index, and beside it.
 _NOTES_OF_INDEX = {
     "answers": r"[0-9a-f]{2}/[0-9a-f]+\.json",
@@ -60,12 +62,14 @@ _NOTES = {
     "templates": r"pip-.+",
     "usage": r"runs",
 }
+#: Notes that get a new time whenever they are used, and those that are of no use but to be looked at.
+_TOUCHED = ("memo", "logs")
 
 
 class Entry(NamedTuple):
     """One thing that can be removed as a whole."""
 
-    used: float  #: when it was last used, seconds since the epoch; of a note, when it was written
+    used: float  #: when it was last used, seconds since the epoch; infinite if that is not known
     size: int  #: bytes
     path: str
     kind: str
@@ -103,10 +107,15 @@ def find_notes(config: Config) -> Iterator[Entry]:
                     relative = os.path.relpath(path, start).replace(os.sep, "/")
                     if re.fullmatch(pattern, relative) is None:
                         continue
-                    project = name.removesuffix(".json") if place == "views" else ""
+                    project = ""
+                    if place == "views":
+                        project = name.removesuffix(".json")
+                    elif place == "logs":  # name and version
+                        project = canonical_name(name.rpartition("-")[0])
                     with _unless_gone():
                         status = os.lstat(path)
-                        yield Entry(status.st_mtime, status.st_size, path, NOTE, project, "")
+                        used = status.st_mtime if place in _TOUCHED else math.inf
+                        yield Entry(used, status.st_size, path, NOTE, project, "")
 
 
 def is_byte_code(entry: Entry) -> bool:
@@ -197,7 +206,8 @@ def _archives(config: Config) -> Iterator[Entry]:
 
 def _built(config: Config) -> Iterator[Entry]:
     for revision in _scan(config.binary_cache):
-        if _REVISION.fullmatch(revision.name) is None:
+        found = _REVISION.fullmatch(revision.name)
+        if found is None or int(found[1]) < _FIRST_REVISION:
             continue
         for directory, _, names in os.walk(revision.path):
             project = os.path.basename(directory)

@@ -1,4 +1,4 @@
-"""The door to other programs: every one is started here. What we wait for ends with us, with all that it started."""
+"""The door to other programs: what is started here ends with us, with all that it started itself."""
 
 from __future__ import annotations
 

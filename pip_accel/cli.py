@@ -249,7 +249,9 @@ def _install_into(asked: Asked, environ: Mapping[str, str], config: Config, mess
                 printer.finish(outcome)
                 record_usage(resources, outcome)
                 if keep and (outcome.unpacked or outcome.online):
-                    _keep_size(config, messages)
+                    from pip_accel._eviction import see_to_size
+
+                    see_to_size(config, messages.debug)
                 if keep and outcome.built:
                     from pip_accel._progress import prune_logs
 
@@ -340,19 +342,6 @@ def _summary(outcome: Outcome, seconds: float, *, dry_run: bool) -> str:
         source += time.strftime(", as the index was on %Y-%m-%d", time.localtime(outcome.plan.learned))
     built = f", built {', '.join(outcome.built)}" if outcome.built else ""
     return f"{done} {count} distribution{'s' if count != 1 else ''} in {seconds:.1f} s {source}{built}"
-
-
-def _keep_size(config: Config, messages: Messages) -> None:
-    """Keep the data directory below its limit. That never makes a run fail."""
-    from pip_accel._eviction import keep_size
-
-    try:
-        removed = keep_size(config)
-    except OSError as error:
-        messages.debug(f"The size of the data directory could not be kept: {error}")
-    else:
-        if removed:
-            messages.debug(f"Removed {removed} entries from the data directory, the least recently used")
 
 
 @contextmanager

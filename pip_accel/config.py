@@ -445,7 +445,7 @@ class Config:
 
     @_option("PIP_ACCEL_TRUST_MOD_TIMES", "trust-mod-times", parse_boolean)
     def trust_mod_times(self) -> bool:
-        """Whether a file with known size, modification time and inode still has the digest that was recorded."""
+        """Whether an archive in a local ``--find-links`` directory is known by its size and modification time."""
         return self._environment.get("APPVEYOR", "").strip().lower() not in ("1", "yes", "true", "on")
 
     @_option("PIP_ACCEL_AUTO_INSTALL", "auto-install", parse_boolean)

@@ -428,12 +428,16 @@ def escape_name_callback(match: re.Match[str]) -> str:
 
 
 def find_environment(config: Config, python: str | None = None) -> tuple[Target, str | None]:
-    """Describe the environment of an interpreter, by default of ``config.python_executable``.
+    """Describe the environment of an interpreter.
+
+    :param python: by default the one that was set as ``config.python_executable``, else that which ``$PIP_PYTHON``
+        names, else the one that runs us.
 
     :returns: the environment, and what pip's ``--python`` has to be for it: ``None`` for the one that runs us.
     :raises Unsupported: the interpreter cannot be started.
     """
-    python = os.path.abspath(python or config.python_executable)
+    chosen = python or config.get("python_executable") or os.environ.get("PIP_PYTHON")
+    python = os.path.abspath(chosen or config.python_executable)
     if not sys.executable or python == os.path.abspath(sys.executable):
         return find_target(None), None
     return find_target(python), python

@@ -83,8 +83,6 @@ _EVERYWHERE = frozenset(
 _SECRET_NAME = re.compile(r"TOKEN|PASS|SECRET|KEY|CRED|AUTH|_PAT$|_PIN$|URL|URI|DSN", re.IGNORECASE)
 #: Signs of a secret in a value that is usually none.
 _SECRET_VALUE = re.compile(r"://|token|passw|secret|api_?key|credential", re.IGNORECASE)
-#: What stands for a value that is not shown.
-
 #: By language: variables that name its compiler, and the programs that are looked for without them.
 _COMPILERS = {
     "C": (("CC",), ("cc", "gcc", "clang")),

@@ -154,4 +154,3 @@ def _take_in(resources: Resources, url: str) -> Archive:
 
         resources.index.set_metadata(archive, wheel_metadata(archive.path))
     return archive
-

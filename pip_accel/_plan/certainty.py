@@ -132,4 +132,3 @@ def may_be_satisfied(inquiry: Inquiry, said: str) -> bool:
     names = {canonical_name(word) for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", said)}
     names.discard("pip")  # which speaks of itself
     return not names.isdisjoint(inquiry.installed)
-

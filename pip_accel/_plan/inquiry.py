@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pip_accel._resources import Resources
 
-__all__ = ["Given", "Inquiry", "Sources", "begin", "closure", "existing", "lacks_roots", "reach", "reachable"]
+__all__ = ["Given", "Inquiry", "Sources", "begin", "closure", "existing", "has_missing_roots", "reach", "reachable"]
 
 
 class Sources(Protocol):
@@ -150,8 +150,8 @@ def _follow(
     return seen, found
 
 
-def lacks_roots(resources: Resources, question: Question) -> bool:
-    """Whether a requirement has nothing in its view; an installed distribution may satisfy it all the same."""
+def has_missing_roots(resources: Resources, question: Question) -> bool:
+    """Whether something that is asked for is not even installed."""
     from pip_accel._installed import find_installed
 
     installed = find_installed(resources.target)
@@ -163,4 +163,3 @@ def existing(inquiry: Inquiry, filename: str, sha256: str) -> str | None:
     """Give the path of an archive in the local index, if it is there."""
     path = inquiry.resources.index.locate(sha256, filename).path
     return path if os.path.exists(path) else None
-

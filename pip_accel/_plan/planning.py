@@ -19,7 +19,7 @@ from pip_accel._names import canonical_name, canonical_version
 from pip_accel._plan.answer import read_answer
 from pip_accel._plan.certainty import age_of, bounds_of, may_be_satisfied, pip_would_agree
 from pip_accel._plan.clauses import Bounds, Metadata, collect_bounds, names_by_url
-from pip_accel._plan.inquiry import Inquiry, Sources, begin, closure, existing, lacks_roots, reachable
+from pip_accel._plan.inquiry import Inquiry, Sources, begin, closure, existing, has_missing_roots, reachable
 from pip_accel._plan.pip import Report, download, last_error, resolve_locally
 from pip_accel._plan.question import Question
 from pip_accel._plan.stand_ins import lead_back, reword
@@ -139,7 +139,7 @@ def _from_view(inquiry: Inquiry) -> Plan | None:
     """Plan from what the view has, or ``None`` if that is not pip's own answer, or too old."""
     resources, question = inquiry.resources, inquiry.question
     archives = reachable(inquiry)
-    if not archives and not question.directs and lacks_roots(resources, question):
+    if not archives and not question.directs and has_missing_roots(resources, question):
         return None
     report, by_url = _ask(inquiry, archives)
     if not isinstance(report, Report):
@@ -174,7 +174,7 @@ def _from_anything(inquiry: Inquiry, say: Callable[[str], None]) -> Plan:
     return read_answer(inquiry, report, by_url, lasting=False)
 
 
-def _bounds(inquiry: Inquiry, chosen: Mapping[str, Metadata]) -> tuple[dict[str, Bounds], bool]:
+def _bounds_of_fetched(inquiry: Inquiry, chosen: Mapping[str, Metadata]) -> tuple[dict[str, Bounds], bool]:
     """Give the clauses that bound what pip fetched; say also whether the request alone tells what has a say in that.
 
     :raises Unsupported: something came in by a URL that is not known here: what it requires is not known either.
@@ -238,7 +238,7 @@ def _fetch(inquiry: Inquiry, say: Callable[[str], None]) -> _Fetched:
             name, version, requires = parse_metadata(metadata)
             arrived[canonical_name(name)] = (archive, Metadata(version, requires))
     chosen = {name: metadata for name, (_, metadata) in arrived.items()}
-    bounds, alone = _bounds(inquiry, chosen)
+    bounds, alone = _bounds_of_fetched(inquiry, chosen)
     # With --prefer-binary a winner need not be the highest version, so it says nothing about other clauses.
     digest, now = inquiry.digest, time.time()
     roots = digest if downloads.backtracked or question.view.prefer_binary else ""
@@ -282,4 +282,3 @@ def _read_metadata(archive: Archive, sources: Sources) -> bytes:
 
         return wheel_metadata(archive.path)
     return sources.prepare(archive)
-

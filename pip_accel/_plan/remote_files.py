@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from pip_accel.exceptions import Unsupported
+from pip_accel._text import mask_secrets
+from pip_accel.exceptions import NothingFound, Unsupported
 
-__all__ = ["fetch_file"]
+__all__ = ["fetch_file", "refuse_file"]
 
 #: Options that say how pip reaches other machines: where one is set, pip does.
 _CONNECTION = ("cert", "client_cert", "proxy", "no_proxy_env", "trusted_hosts")
@@ -35,6 +36,15 @@ def fetch_file(url: str, options: Mapping[str, Any]) -> bytes:
             return content
     except (HTTPException, OSError, ValueError) as error:
         raise Unsupported("a requirement file is given by a URL that cannot be read: {error}", error=error) from error
+
+
+def refuse_file(url: str, options: Mapping[str, Any]) -> bytes:
+    """Do instead of :func:`fetch_file` where no connection may be opened.
+
+    :raises NothingFound: always.
+    """
+    message = "The requirement file {url} is on another machine, and offline = yes forbids to ask there"
+    raise NothingFound(message, url=mask_secrets(url), status=1)
 
 
 def _has_netrc() -> bool:

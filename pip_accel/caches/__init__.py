@@ -126,7 +126,7 @@ class CacheManager:
         self._alone = alone or config.offline
         self._on_failure = on_failure or partial(tell_of_failure, Log())
         self._on_disabled = on_disabled or partial(tell_of_disabled, Log())
-        self._on_report = on_report or Log()
+        self._on_report = partial(_tell, on_report or Log())
         self._on_borrow = on_borrow
         self._directory = directory
         self._numbers = itertools.count(1)
@@ -159,7 +159,7 @@ class CacheManager:
         except Exception as error:  # a third party's constructor may raise anything
             self._report(backend_class.__name__, error)
             return None
-        backend.report = self._on_report  # type: ignore[assignment, method-assign]
+        backend.report = self._on_report  # type: ignore[method-assign]
         self._calling[id(backend)] = nullcontext() if backend.CONCURRENT else threading.Lock()
         return backend
 
@@ -327,6 +327,10 @@ class CacheManager:
     def may_write(self, backend: AbstractCacheBackend) -> bool:
         """Whether a backend is in use, and takes what it is given."""
         return self._call(backend, "_takes") is True
+
+
+def _tell(say: Callable[[str], None], text: str) -> None:
+    say(escape_unprintable(text))  # services may have put anything into it
 
 
 def tell_of_failure(say: Callable[[str], None], name: str, error: Exception) -> None:

@@ -302,6 +302,8 @@ class SystemPackageManager:
         subject = ", ".join(offer.labels)
         if dry_run:
             self.installation_refused(subject, names, "This is a dry run")
+        elif self.config.offline:
+            self.installation_refused(subject, names, "No connection may be opened (offline)")
         elif self.config.auto_install is None:
             self.confirm_installation(subject, names, command)
         elif not self.config.auto_install:
@@ -323,8 +325,8 @@ class SystemPackageManager:
         return True
 
     def _may_fetch(self, offer: Offer) -> bool:
-        if self.config.auto_install is not None:
-            return self.config.auto_install
+        if self.config.offline or self.config.auto_install is not None:
+            return bool(self.config.auto_install) and not self.config.offline
         labels = ", ".join(each.label for each in offer.findings if each.unknown)
         return _is_yes(
             self._ask(

@@ -199,7 +199,7 @@ def test_what_is_removed_of_a_project_is_all_of_it(run, config, install):
     said = run("remove", "alpha")
     count = len(before - files_of(config))
     assert re.fullmatch(rf"Files removed: {count} \([\d.]+ (KB|bytes)\)\n", said.out) and said.err == ""
-    assert not [path for path in files_of(config) if "alpha" in os.path.basename(path) and not path.endswith(".log")]
+    assert not [path for path in files_of(config) if "alpha" in os.path.basename(path)]
     assert install()["alpha-1.0.tar.gz"] == 1
 
 
@@ -217,7 +217,7 @@ def test_nothing_that_fits_is_what_pip_says_of_it(run, config):
 
 
 def test_everything_goes_but_what_is_not_ours(run, config, install):
-    parts = ["mine"], ["logs", "mine"], ["trees", "aa", "mine"]
+    parts = ["mine"], ["logs", "mine"], ["trees", "aa", "mine"], ["binaries", "v7", "alpha-1.0.tar.gz"]  # of 0.43
     own = [os.path.join(config.data_directory, *each) for each in parts]
     for path in own:
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -232,11 +232,35 @@ def test_everything_goes_but_what_is_not_ours(run, config, install):
 def test_what_was_not_used_for_long_is_pruned(run, config, install):
     archive = os.path.dirname(find(config, r"beta_one-1\.0-py3-none-any\.whl"))
     log, plan = find(config, r"alpha-1\.0\.log"), find(config, r"/templates/pip-[^/]*")
-    for path in (archive, log):
+    # Of what was learned nobody notes when it was of use: an archive may be used daily.
+    views = [find(config, r"/alpha\.json"), find(config, r"/beta-one\.json")]
+    for path in (archive, log, plan, *views):
         grow_old(path, 40)
     run("prune", "--unused-for=30d")
-    assert [os.path.exists(path) for path in (archive, log, plan)] == [False, False, True]
+    assert [os.path.exists(path) for path in (archive, log, plan, *views)] == [False, False, True, True, True]
     assert install() == {}
+
+
+def test_what_another_release_has_built_is_not_called_damaged(run, config):
+    paths = [os.path.join(config.binary_cache, revision, "alpha-1.0.tar.gz") for revision in ("v7", "v9")]
+    for path in paths:
+        os.makedirs(os.path.dirname(path))
+        with open(path, "w"):
+            pass
+    run("verify")
+    run("remove", "alpha")
+    assert all(map(os.path.exists, paths))
+
+
+def test_other_commands_that_keep_something_see_to_the_size(place, server, config, tmp_path):
+    archive = os.path.dirname(find(config, r"beta_one-1\.0-py3-none-any\.whl"))
+    grow_old(archive, 1)
+    environment = make_environment(str(tmp_path / "env"))
+    words = ["deps", "--json", "beta.one==1.1"]
+    variables = {"PIP_INDEX_URL": server.url, "PIP_ACCEL_MAX_CACHE_SIZE": "1"}
+    run_pip_accel(words, environment, config.data_directory, **variables)
+    assert not os.path.exists(archive)
+    assert os.path.exists(os.path.dirname(find(config, r"beta_one-1\.1-py3-none-any\.whl")))  # used within the hour
 
 
 def test_no_more_than_a_size_is_left(run, config, install):

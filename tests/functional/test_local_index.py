@@ -109,6 +109,8 @@ def test_the_second_run_connects_to_nothing(bench, set_of_all_kinds, tmp_path):
         ["install", "--use-feature", "fast-deps", "alpha"],
         ["install", "--no-such-option", "alpha"],
         ["install", "alpha @ {url}"],
+        ["install", "-r", "{requirements}"],
+        ["deps", "-r", "{requirements}"],
         ["download", "alpha"],
         ["download", "--index-url", "{index}", "alpha"],
     ],
@@ -117,11 +119,14 @@ def test_the_second_run_connects_to_nothing(bench, set_of_all_kinds, tmp_path):
 def test_offline_means_that_pip_does_not_ask_either(bench, archives, tmp_path, words):
     bench.index.add(make_wheel(archives, "alpha", "1.0"))
     url = f"{bench.index.url.removesuffix('simple/')}files/alpha-1.0-py3-none-any.whl"
-    words = [word.format(url=url, index=bench.index.url) for word in words]
+    requirements = f"{bench.index.url}requirements.txt"
+    words = [word.format(url=url, index=bench.index.url, requirements=requirements) for word in words]
     variables = {"PIP_INDEX_URL": bench.index.url, "PIP_ACCEL_OFFLINE": "yes", "no_proxy": "*"}
     run = run_pip_accel(words, bench.fresh(), bench.data, status=None, cwd=str(tmp_path), **variables)
     assert run.status != 0
     assert bench.index.requests == []
+    if "-r" in words:
+        assert requirements in run.stderr and "offline = yes" in run.stderr
 
 
 def test_upgrade_asks_the_index(bench, set_of_all_kinds, archives):

@@ -457,6 +457,15 @@ def test_in_a_dry_run_nothing_is_installed_whatever_is_allowed(stand):
         SystemPackageManager(stand.config).install_for([failure("a.h")], dry_run=True)
 
 
+def test_where_no_connection_may_be_opened_nothing_is_installed_or_fetched(stand):
+    stand.config.auto_install, stand.config.offline = True, True
+    manager = SystemPackageManager(stand.config, ask=lambda text: pytest.fail("it asks"))
+    with pytest.raises(DependencyInstallationRefused, match="offline"):
+        manager.install_for([failure("a.h")])
+    assert not manager.install_for([failure("unknown.h")])
+    assert stand.calls == []
+
+
 def test_what_only_a_build_names_needs_a_harmless_section_to_be_installed_unasked(stand, monkeypatch):
     stand.config.auto_install = True
     index = FileIndex(b"\nheader\t\tnet/odd\t odd.h \n")

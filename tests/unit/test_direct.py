@@ -34,6 +34,7 @@ class World:
 
     def __init__(self, root, monkeypatch):
         self.root = root
+        self.preparation = self
         self.at = {}  # paths of archives by URL
         self.fetched = []
         self.metadata = METADATA
