@@ -109,6 +109,8 @@ class BinaryDistributionManager:
 
         :raises BinaryDistributionError: it cannot be built; the whole output of the build, as far as there is one, is
             ``output`` in the context.
+        :raises DataDirectoryError: the data directory cannot be used.
+        :raises Unsupported: only pip itself can serve this requirement.
         """
         archive = requirement.archive
         if archive is not None and archive.sha256 and archive.filename.endswith(".whl"):
@@ -247,6 +249,7 @@ class BinaryDistributionManager:
         :param archive_path: a tarball of ``bdist_dumb`` or ``bdist``, built by this manager or for
             ``config.install_prefix``; or a wheel.
         :raises BinaryDistributionError: a file would lie outside of the prefix, or the metadata is missing.
+        :raises UnsafeArchive: it is damaged.
         :raises Unsupported: it is a wheel that pip would not install, or not in this way.
         """
         path = os.path.abspath(archive_path)

@@ -49,7 +49,7 @@ A drop-in wrapper around pip: `pip-accel install ...' does what `pip install ...
   pip-accel cache info                                  (what it keeps; cache --help: more about that)
   pip-accel deps -r requirements.txt                    (which system packages builds need)
 
-It has no options of its own: it is configured by variables ($PIP_ACCEL_CACHE and others) and by the files
+`install' has no options of its own: variables ($PIP_ACCEL_CACHE and others) configure it, and the files
 /etc/pip-accel.conf, ~/.pip-accel/pip-accel.conf and $PIP_ACCEL_CONFIG. PIP_ACCEL_DISABLE=1 hands everything to pip.
 """
 

@@ -311,6 +311,7 @@ class TransactionalUpdate:
     prefix belongs to the update. Nothing else may change the environment until then: other runs wait for it.
 
     :raises Unsupported: what is installed can only be removed by pip.
+    :raises PipAcceleratorError: an update of the same environment is going on already.
     """
 
     def __init__(self, requirement: Requirement) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pip_accel.config import Config
 
-__all__ = ["AbstractCacheBackend", "CacheBackendMeta", "CacheManager", "tell_of_disabled", "tell_of_failure"]
+__all__ = ["AbstractCacheBackend", "CacheBackendMeta", "CacheManager"]
 
 _GROUP = "pip_accel.cache_backends"
 _registered: list[type[AbstractCacheBackend]] = []

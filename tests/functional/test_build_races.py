@@ -195,7 +195,7 @@ def test_a_build_that_fails_shows_its_output_in_all_processes_that_wait_for_it(y
     assert (processes_of(yard.data), yard.leftovers()) == ({}, [])
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_no_more_builds_run_at_a_time_than_allowed_and_as_many(yard, jobs):
     yard.add("deep-tool", seconds=0.3)
     yard.add("tool", seconds=0.2, asked=True, build_requires=["deep-tool"])

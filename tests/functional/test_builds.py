@@ -94,7 +94,14 @@ ODD = {
     ),
 }
 #: Those that are judged on demand only.
-LIKE_OTHERS = {"a source directory", "no python at all", "a file outside of the prefix", "its own bdist_wheel"}
+LIKE_OTHERS = {
+    "a source directory",
+    "no python at all",
+    "a file outside of the prefix",
+    "its own bdist_wheel",
+    "settings and what was built before",
+    "a script and an entry point of one name",
+}
 BEFORE = {
     "its own bdist_wheel": textwrap.dedent(
         """

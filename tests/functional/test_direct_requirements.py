@@ -96,7 +96,14 @@ SCENARIOS = {
     ),
 }
 #: Those that are tried on demand only.
-LIKE_OTHERS = {"a directory in a directory", "a URL in a directory, again", "extras of a directory", "extras of a URL"}
+LIKE_OTHERS = {
+    "a directory in a directory",
+    "a URL in a directory, again",
+    "a wheel on this machine in a directory",
+    "extras of a directory",
+    "extras of a URL",
+    "extras with URLs",
+}
 #: Those that pip does in the end, for want of a way to plan them without network.
 LEFT_TO_PIP = {"a URL in a wheel", "extras of a name and a directory"}
 

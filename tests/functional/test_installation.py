@@ -107,15 +107,18 @@ def test_each_umask_gives_the_modes_that_pip_gives(judge):
         pytest.param(
             [["alpha==1.0", "beta==1.0"]], ["-U", "alpha"], id="upgrade only if needed", marks=pytest.mark.slow
         ),
-        pytest.param([["alpha==1.0", "beta==1.0"]], ["-U", "--upgrade-strategy", "eager", "alpha"], id="eager upgrade"),
+        pytest.param(
+            [["alpha==1.0", "beta==1.0"]], ["-U", "--upgrade-strategy", "eager", "alpha"],
+            id="eager upgrade", marks=pytest.mark.slow,
+        ),
         pytest.param([["alpha==1.0"]], ["--force-reinstall", "alpha==1.0"], id="force-reinstall"),
-        pytest.param([["alpha==1.0"]], ["Alpha", "gamma_project"], id="satisfied in part"),
+        pytest.param([["alpha==1.0"]], ["Alpha", "gamma_project"], id="satisfied in part", marks=pytest.mark.slow),
         pytest.param([], ["--no-compile", "--no-deps", "alpha==1.0"], id="no-compile and no-deps"),
         pytest.param([], ["--target", "{side}/target", "beta"], id="target"),
         pytest.param([], ["--root", "{side}/root", "--prefix", "/usr", "alpha", "gamma-project"], id="root and prefix"),
-        pytest.param([], ["-q", "beta"], id="quiet"),
+        pytest.param([], ["-q", "beta"], id="quiet", marks=pytest.mark.slow),
     ],
-)
+)  # fmt: skip
 def test_the_result_is_that_of_pip(judge, prepare, words):
     assert judge(*words, prepare=prepare) == []
 

@@ -21,10 +21,8 @@ SAMPLES = {
     PIPS[0]: {
         "a directory",
         "a group",
-        "a report",
         "a tag of a repository",
         "an editable directory",
-        "an upgrade",
         "a target twice, with an upgrade",
         "metadata that cannot be prepared",
         "what breaks others",
@@ -32,7 +30,6 @@ SAMPLES = {
     PIPS[-1]: {
         "a lock file",
         "a report of all kinds",
-        "hashes not required",
         "only dependencies",
         "what a script requires",
     },

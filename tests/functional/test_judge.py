@@ -73,8 +73,8 @@ def test_two_runs_that_fail_early_do_not_pass_for_equal(judge):
     [
         ("--no-compile", {"missing", "record"}),
         ("--no-deps", {"missing", "freeze", "inspect", "check", "output"}),
-        ("--pre", set()),
-        ("--unknown", {"missing", "freeze", "inspect", "output", "status"}),
+        pytest.param("--pre", set(), marks=pytest.mark.slow),
+        pytest.param("--unknown", {"missing", "freeze", "inspect", "output", "status"}, marks=pytest.mark.slow),
     ],
 )
 def test_a_command_that_does_otherwise_is_found_out(judge, option, expected):

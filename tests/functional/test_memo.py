@@ -212,7 +212,24 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+LIKE_OTHERS = {
+    "an included file",
+    "a constraint file",
+    "a file that is gone",
+    "another home",
+    "what another request found",
+    "the memo has another shape",
+    "the memo is of an older release",
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(change, id=name, marks=pytest.mark.slow if name in LIKE_OTHERS else ())
+        for name, change in CHANGES.items()
+    ],
+)
 def test_what_may_change_the_answer_is_noticed(place, change):
     place.write("other.txt", "alpha!=1.0\n")
     place.install(*USUAL)

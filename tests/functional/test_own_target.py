@@ -182,7 +182,7 @@ def build(place: Path, archives: str, version: str | None = None) -> Path:
     "words",
     [
         pytest.param(["-v", "-U", "pip-accel"], id="itself"),
-        pytest.param(["-U", *PROJECTS], id="all that it requires"),
+        pytest.param(["-U", *PROJECTS], id="all that it requires", marks=pytest.mark.slow),
         pytest.param(["setuptools<60"], id="an older setuptools"),
         pytest.param(["--force-reinstall", "-v", "pip-accel"], id="itself and all of that", marks=pytest.mark.slow),
         pytest.param(["-v", "-U", *PROJECTS], id="all that it requires, saying more", marks=pytest.mark.slow),

@@ -30,9 +30,9 @@ GREETING = "OWN_VARIABLE_GREETING"
 pytestmark = pytest.mark.index
 
 
-def param(project):
+def param(project, *marks):
     """A project as a parameter of a test."""
-    return pytest.param(project, id=project.directory)
+    return pytest.param(project, id=project.directory, marks=marks)
 
 
 class Served(NamedTuple):
@@ -161,7 +161,7 @@ def test_what_a_build_needs_can_be_asked_for_as_well(served, tmp_path):
     assert "Installed 2 distributions" in (tmp_path / "two.stderr").read_text()  # and not pip in its stead
 
 
-@pytest.mark.parametrize("project", [param(each) for each in FAILING])
+@pytest.mark.parametrize("project", [param(FAILING[0]), *(param(each, pytest.mark.slow) for each in FAILING[1:])])
 def test_what_fails_with_pip_fails(project, served, tmp_path):
     differences = judge([project.requirement], served, tmp_path, status=1)
     # pip's error begins with "error:" at times, and ours with "ERROR:".

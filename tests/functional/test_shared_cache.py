@@ -225,7 +225,7 @@ def test_what_comes_from_there_is_what_pip_installs(worker, filled, builds, fres
     assert files(ours) == files(theirs)
 
 
-@pytest.mark.parametrize("way", ["-U", "index-max-age"])
+@pytest.mark.parametrize("way", [pytest.param("-U", marks=pytest.mark.slow), "index-max-age"])
 def test_a_newer_answer_goes_beside_the_older_one(way, worker, shared, own_index, tmp_path, objects):
     own_index.add(make_wheel(str(tmp_path), "alpha", "1.0"))
     machine = worker()
@@ -412,7 +412,7 @@ def test_a_forged_plan_brings_nothing_where_hashes_are_required(
     assert "6.6" not in str(list(Path(machine.data).rglob("*6.6*")))
 
 
-@pytest.mark.parametrize("quiet", [(), ("-q",)])
+@pytest.mark.parametrize("quiet", [pytest.param((), marks=pytest.mark.slow), ("-q",)])
 def test_what_was_installed_has_no_part_in_a_plan(quiet, worker, shared, fresh):
     machine, environment = worker(), fresh()
     machine.install("beta", into=environment)

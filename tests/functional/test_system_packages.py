@@ -72,7 +72,7 @@ def last_error(run):
 
 # Real projects
 
-SAMPLE = ("python-prctl", "systemd-python")
+SAMPLE = ("python-prctl",)
 EIGHT = {
     "python-prctl": ("prctl", {"libcap-dev"}),
     "systemd-python": ("systemd.journal", {"pkg-config", "libsystemd-dev"}),

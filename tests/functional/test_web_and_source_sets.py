@@ -23,7 +23,7 @@ REQUIREMENTS = Path(__file__).parent.parent / "requirements"
 WEB = REQUIREMENTS / "web-2026-11.txt"
 SOURCE = REQUIREMENTS / "source-2026-11.txt"
 #: Of the source set: only a setup.py, setuptools with extensions in C and C++, flit, hatchling, a backend in the tree.
-SAMPLE = {"click", "docopt", "greenlet", "idna", "markupsafe", "pyyaml", "six", "termcolor", "zope-interface"}
+SAMPLE = {"click", "docopt", "idna", "markupsafe", "pyyaml", "zope-interface"}
 
 
 @pytest.fixture

@@ -68,7 +68,8 @@ def _names_marks(node: ast.Assign) -> bool:
 
 
 def _is_slow(node: Any) -> bool:
-    return "pytest.mark.slow" in ast.unparse(node)
+    marks = node.elts if isinstance(node, ast.List | ast.Tuple) else [node]  # not those of some of its parameters
+    return any(ast.unparse(mark) == "pytest.mark.slow" for mark in marks)
 
 
 def render() -> str:

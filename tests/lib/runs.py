@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.lib.environments import Environment, clean_environ
+from tests.lib.environments import Environment, clean_environ, temporary_home
 
 __all__ = [
     "PIP",
@@ -21,6 +21,7 @@ __all__ = [
     "Run",
     "find_interpreters",
     "installed",
+    "lend_templates",
     "run_pip",
     "run_pip_accel",
     "summary",
@@ -56,6 +57,7 @@ def run_pip_accel(
     status: int | None = 0,
     umask: int = -1,
     cwd: str | os.PathLike[str] | None = None,
+    learns: bool = False,
     **variables: str,
 ) -> Run:
     """Run ``pip-accel --python ENVIRONMENT WORDS``.
@@ -66,12 +68,41 @@ def run_pip_accel(
     :param before: words in front of the whole command, such as ``strace -f``.
     :param status: what the run must give, None for any.
     :param umask: -1 leaves the caller's.
+    :param learns: whether a data directory that is made for the run is really empty; see :func:`lend_templates`.
     :param variables: more variables for the run, such as ``PIP_ACCEL_OFFLINE``.
     :raises AssertionError: the run gave another status, or a traceback.
     """
     command = [*before, *PIP_ACCEL, "--python", _python(environment), *words]
     variables = {"PIP_ACCEL_CACHE": os.fspath(data), **variables}
-    return _run(command, status=status, umask=umask, cwd=cwd, variables=variables)
+    if not learns and not os.path.exists(data):
+        lend_templates(data)
+    run = _run(command, status=status, umask=umask, cwd=cwd, variables=variables)
+    _keep_templates(data)
+    return run
+
+
+def lend_templates(data: str | os.PathLike[str]) -> None:
+    """Make a data directory that knows how the scripts of entry points are written, if another run has learned that.
+
+    A run that has to learn it lets a pip install something, which takes longer than all else in a small one.
+    """
+    kept = _templates()
+    if os.listdir(kept):
+        shutil.copytree(kept, os.path.join(data, "templates"))
+
+
+def _keep_templates(data: str | os.PathLike[str]) -> None:
+    places = os.path.join(data, "templates"), _templates()
+    for name in os.listdir(places[0]) if os.path.isdir(places[0]) else ():
+        if re.fullmatch(r"pip-[\w.]+", name) and not os.path.exists(os.path.join(places[1], name)):
+            shutil.copyfile(os.path.join(places[0], name), os.path.join(places[1], name))
+
+
+@cache
+def _templates() -> str:
+    path = os.path.join(temporary_home(), "templates")
+    os.mkdir(path)
+    return path
 
 
 def run_pip(
