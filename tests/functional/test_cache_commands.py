@@ -106,7 +106,7 @@ def test_the_directory_is_that_of_the_configuration(run, config):
 
 def test_the_program_has_them_whatever_environment_is_meant(place, server, tmp_path):
     data = str(tmp_path / "nothing-yet")
-    assert run_pip_accel(["cache", "dir"], str(place / "env-0"), data).stdout == data + "\n"
+    assert run_pip_accel(["cache", "dir"], str(place / "env-0"), data, lends=False).stdout == data + "\n"
     assert not os.path.exists(data)
 
 

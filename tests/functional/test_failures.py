@@ -361,7 +361,7 @@ def dangling(place):
 )
 def test_a_data_directory_that_cannot_be_used_costs_one_warning(empty, spoil, reason):
     spoil(empty)
-    run = empty.run("install", "gamma")
+    run = empty.run("install", "gamma", lends=False)
     check_that_pip_did_it(empty, run, reason)
 
 
@@ -406,7 +406,7 @@ def below_a_directory_of_root(place):
 def test_a_data_directory_that_may_not_be_written_to_costs_one_warning(reachable, spoil, reason):
     before = spoil(reachable)
     reachable.give_to(65534)
-    run = reachable.run("install", "gamma", before=before)
+    run = reachable.run("install", "gamma", before=before, lends=False)
     check_that_pip_did_it(reachable, run, reason)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +59,7 @@ def run_pip_accel(
     status: int | None = 0,
     umask: int = -1,
     cwd: str | os.PathLike[str] | None = None,
-    learns: bool = False,
+    lends: bool = True,
     **variables: str,
 ) -> Run:
     """Run ``pip-accel --python ENVIRONMENT WORDS``.
@@ -68,13 +70,13 @@ def run_pip_accel(
     :param before: words in front of the whole command, such as ``strace -f``.
     :param status: what the run must give, None for any.
     :param umask: -1 leaves the caller's.
-    :param learns: whether a data directory that is made for the run is really empty; see :func:`lend_templates`.
+    :param lends: whether a data directory that is not there yet is made by :func:`lend_templates`.
     :param variables: more variables for the run, such as ``PIP_ACCEL_OFFLINE``.
     :raises AssertionError: the run gave another status, or a traceback.
     """
     command = [*before, *PIP_ACCEL, "--python", _python(environment), *words]
     variables = {"PIP_ACCEL_CACHE": os.fspath(data), **variables}
-    if not learns and not os.path.exists(data):
+    if lends and not os.path.exists(data):
         lend_templates(data)
     run = _run(command, status=status, umask=umask, cwd=cwd, variables=variables)
     _keep_templates(data)
@@ -92,10 +94,14 @@ def lend_templates(data: str | os.PathLike[str]) -> None:
 
 
 def _keep_templates(data: str | os.PathLike[str]) -> None:
-    places = os.path.join(data, "templates"), _templates()
-    for name in os.listdir(places[0]) if os.path.isdir(places[0]) else ():
-        if re.fullmatch(r"pip-[\w.]+", name) and not os.path.exists(os.path.join(places[1], name)):
-            shutil.copyfile(os.path.join(places[0], name), os.path.join(places[1], name))
+    for path in Path(data, "templates").glob("pip-*"):
+        kept = os.path.join(_templates(), path.name)
+        if re.fullmatch(r"pip-[\w.]+", path.name) and not os.path.exists(kept):
+            with contextlib.suppress(FileNotFoundError):  # another run may just be pruning it
+                content = path.read_bytes()
+                with tempfile.NamedTemporaryFile(dir=temporary_home(), delete=False) as file:
+                    file.write(content)
+                os.replace(file.name, kept)  # another thread may be lending it
 
 
 @cache

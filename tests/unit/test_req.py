@@ -26,6 +26,7 @@ from pip_accel.exceptions import (
 )
 from pip_accel.req import Requirement, TransactionalUpdate, escape_name, escape_name_callback
 from tests.lib.archives import make_sdist, make_wheel
+from tests.lib.environments import make_environment
 from tests.lib.trees import snapshot
 
 NOTHING = hashlib.sha256().hexdigest()
@@ -446,3 +447,13 @@ def test_the_archive_is_found_by_a_url_with_quoted_characters(config, tmp_path):
 )
 def test_one_character_of_a_name_is_escaped(character, expected):
     assert re.sub("[^a-z]", escape_name_callback, f"a{character}b") == f"a{expected}b"
+
+
+def test_the_variable_of_pip_names_the_environment_unless_the_program_does(config, tmp_path, monkeypatch):
+    one, other = (make_environment(str(tmp_path / name)) for name in ("one", "other"))
+    assert req.find_environment(config)[1] is None
+    monkeypatch.setenv("PIP_PYTHON", one.prefix)  # pip takes the path of an environment as well
+    target, python = req.find_environment(config)
+    assert (target.prefix, python) == (one.prefix, one.prefix)
+    config.python_executable = other.python
+    assert req.find_environment(config)[0].prefix == other.prefix
