@@ -6,11 +6,13 @@ import gzip
 import io
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
 import types
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -309,6 +311,8 @@ def test_what_packs_too_well_is_not_written(monkeypatch):
 def test_the_table_has_what_it_is_for():
     cases = [*hostile.WHEELS, *hostile.SDISTS, *hostile.BUILT, *hostile.BYTE_CODE, *hostile.PLANS]
     assert sum(case.ours != PLAIN for case in cases) > 400
+    text = Path(__file__).parents[2].joinpath("docs", "reliability.rst").read_text(encoding="utf-8")
+    assert re.findall(r"(\d+) odd archives", text) == [str(len(cases))]
     assert {case.ours for case in hostile.WHEELS} == {UNSAFE, LEFT, PLAIN}
     # What pip installs never fails with us.
     assert not [case.id for case in hostile.WHEELS if case.ours == UNSAFE and case.pip != "refuses"]
