@@ -84,9 +84,11 @@ class Resources:
 
         places = (self._short_root or tempfile.gettempdir(), "/tmp")  # where $TMPDIR is no place for sockets either
         fitting = [place for place in places if len(os.fsencode(place)) <= _SHORT and os.path.isdir(place)]
-        path = tempfile.mkdtemp(prefix="pip-accel-", dir=(*fitting, places[0])[0])
-        with open(os.path.join(self.temporary, _ELSEWHERE), "a", encoding="utf-8") as stream:
+        path = os.path.join((*fitting, places[0])[0], f"pip-accel-{os.urandom(6).hex()}")
+        note = os.path.join(self.temporary, _ELSEWHERE)
+        with _fs.naming(note), open(note, "a", encoding="utf-8") as stream:
             stream.write(path + "\n")
+        os.mkdir(path, 0o700)  # noted by then, so that it goes whatever happens
         return path
 
     @property

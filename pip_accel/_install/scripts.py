@@ -178,7 +178,7 @@ def learn_template(python: str, workdir: str) -> str:
         env={**os.environ, "PIP_CONFIG_FILE": os.devnull, "TMPDIR": workdir},
         merge=True,
     )
-    for directory, _, names in os.walk(prefix):
+    for directory, _, names in os.walk(prefix) if done.status == 0 else ():  # else there may be half of one
         if _PROBE in names:
             with open(os.path.join(directory, _PROBE), "rb") as stream:
                 return _make_template(stream.read())

@@ -87,7 +87,7 @@ class Place:
         return start(words, environment or self.environment, self.data, program=program, **self.variables)
 
     def run(self, *words, **options):
-        return run_pip_accel(words, self.environment, self.data, **self.variables, **options)
+        return run_pip_accel(words, self.environment, self.data, lends=False, **self.variables, **options)
 
     def leftovers(self):
         """Temporary files and directories that are there."""

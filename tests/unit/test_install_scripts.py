@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -51,6 +52,19 @@ def test_the_template_is_the_body_of_a_launcher(template):
 def test_a_pip_that_writes_no_launcher_is_not_supported(tmp_path):
     with pytest.raises(Unsupported, match="no launcher"):
         learn_template("/bin/false", str(tmp_path))
+
+
+def test_half_a_launcher_teaches_nothing(tmp_path):
+    program = tmp_path / "python"
+    program.write_text(
+        "#!/bin/sh\n"
+        'mkdir -p prefix/bin && : > prefix/bin/pip_accel_probe\n'
+        'echo "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"; exit 1\n'
+    )
+    program.chmod(0o755)
+    with pytest.raises(OSError, match="No space left") as caught:
+        learn_template(str(program), str(tmp_path))
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path))
 
 
 @pytest.mark.parametrize("directory", ["env", "with blanks in it", "long" + "g" * 120], ids=["plain", "blanks", "long"])

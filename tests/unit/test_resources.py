@@ -242,6 +242,16 @@ def test_the_files_of_the_whole_process_go_with_the_run(config):
     assert not os.path.exists(short) and os.listdir(os.path.join(config.data_directory, "tmp")) == []
 
 
+def test_a_directory_elsewhere_that_cannot_be_noted_is_not_made(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with open_here(config) as resources:
+        before = os.listdir(tmp_path)
+        os.symlink("missing/file", os.path.join(resources.temporary, "elsewhere"))
+        with pytest.raises(FileNotFoundError):
+            resources.short_directory()
+        assert os.listdir(tmp_path) == before
+
+
 # A run that keeps nothing
 
 
