@@ -162,11 +162,11 @@ def make_key(
 def may_hold_secret(variable: tuple[str, str]) -> bool:
     """Whether a variable that is set may hold a secret, so that others are not to have its digest: they could guess.
 
-    :param variable: its name, and what stands for its value in a key, empty if it is not set.
+    :param variable: its name, and what stands for its value, empty if it is not set.
     """
     name, value = variable
     hidden = _is_plain(name) and SHA256.fullmatch(value) is not None
-    return bool(value) and (hidden or _SECRET_NAME.search(name) is not None)
+    return value not in ("", _digest("")) and (hidden or _SECRET_NAME.search(name) is not None)
 
 
 def choose_variables(
@@ -182,9 +182,9 @@ def choose_variables(
 
 
 def state_of_variables(names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Give digests of the values of variables that a source names, empty for those that are not set."""
+    """Give what stands for the values of variables that a source names, empty for those that are not set."""
     return {
-        name: _digest(environ[name]) if name in environ else ""
+        name: (_spell(name, environ[name]) or _digest("")) if name in environ else ""
         for name in sorted(set(names) - _EVERYWHERE)
         if not name.endswith(_SECRETS)
     }
@@ -202,7 +202,12 @@ def _choose_variables(
         plain = not without_effect and _is_plain(variable)
         read = plain or variable in named or variable.startswith(own) or f"{variable}_".startswith(switches)
         if variable in wanted or (read and not without_effect):
-            yield variable, value if plain and not _SECRET_VALUE.search(value) else _digest(value)
+            yield variable, _digest(value) if without_effect else _spell(variable, value)
+
+
+def _spell(variable: str, value: str) -> str:
+    """Give what stands for the value of a variable: itself where it is flags and paths, else a digest."""
+    return value if _is_plain(variable) and not _SECRET_VALUE.search(value) else _digest(value)
 
 
 def _is_plain(variable: str) -> bool:

@@ -475,6 +475,16 @@ def test_what_a_secret_had_a_part_in_is_not_shared(variable, worker, shared, own
     assert machine.install("alpha", "gamma", **{variable: "hunter2"}).installed == {"alpha": "1.0", "gamma": "2.0"}
 
 
+@pytest.mark.parametrize(
+    ("flags", "shares"), [("-O1", True), ("", True), ("-DTOKEN=hunter2", False)], ids=["flags", "empty", "secret"]
+)
+def test_flags_for_compilers_that_a_source_reads_are_no_secret(flags, shares, worker, shared, own_index, tmp_path):
+    reads = {"_backend/flags.py": "import os\n\nFLAGS = os.environ.get('CFLAGS')\n"}
+    own_index.add(make_sdist(str(tmp_path), "gamma", "2.0", extra_files=reads))
+    worker().install("gamma", CFLAGS=flags, **shared)
+    assert (worker().install("gamma", CFLAGS=flags, **shared).requests == []) is shares
+
+
 def test_what_vanishes_from_a_bucket_is_had_in_another_way(worker, filled, server, prefix):
     client, bucket = server.client(), filled["PIP_ACCEL_S3_BUCKET"]
     for name in server.objects():

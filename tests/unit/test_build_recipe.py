@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from pip_accel._build.key import may_hold_secret
 from pip_accel._build.recipe import Recipe, see_outside
 from tests.lib.trees import make_target
 
@@ -78,6 +79,16 @@ def test_the_state_of_variables_changes_with_their_values():
     assert [set(state) for state in states] == [{"MODE"}] * 4
     assert states[1] == states[3]
     assert len({state["MODE"] for state in states}) == 3
+
+
+def test_the_state_of_variables_tells_flags_from_secrets():
+    secrets = {"CXXFLAGS": "-DTOKEN=hunter2", "MODE_PASSPHRASE": "hunter2"}
+    flags = {"CFLAGS": "-O1", "LDFLAGS": ""}
+    state = Recipe(environ={**secrets, **flags}).state([*secrets, *flags, "CC"])
+    assert {name for name, value in state.items() if may_hold_secret((name, value))} == set(secrets)
+    assert (state["CFLAGS"], state["CC"]) == ("-O1", "")
+    assert state["LDFLAGS"]  # what is empty is not what is not there
+    assert "hunter2" not in str(state)
 
 
 # What a build sees that is not isolated
