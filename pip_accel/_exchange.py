@@ -118,6 +118,8 @@ def make_offer(
     output, errors = (hide_places(common_lines(text), places) for text in (plan.output, plan.errors))
     if "file:" in output + errors:
         return None
-    more = (plan.learned, dict(plan.spellings), sdists)
-    offer = Offer(tuple(found), output, errors, *more, builds, tuple(trees), resources.template)
+    answer = index.answer_to(roots)
+    same = answer.versions == {canonical_name(pin.name): canonical_version(pin.version) for pin in plan.pins}
+    more = (plan.learned, dict(plan.spellings), sdists, builds, tuple(trees), resources.template)
+    offer = Offer(tuple(found), output, errors, *more, straight=same and answer.straight)
     return digest, offer, built

@@ -23,7 +23,7 @@ from pip_accel._text import path_to_url
 from pip_accel._values import Archive
 from pip_accel.exceptions import Unsupported
 
-__all__ = ["OWN", "Known", "LocalIndex", "ViewSettings", "name_and_version"]
+__all__ = ["OWN", "Answer", "Known", "LocalIndex", "ViewSettings", "name_and_version"]
 
 #: What the names of ways to build begin with that use nothing of other machines.
 OWN = "-own"
@@ -63,6 +63,14 @@ class Known(NamedTuple):
     version: str  #: canonical
     time: float  #: seconds since the epoch
     roots: str  #: digest of the whole request where only the same request may rely on it, else empty
+
+
+class Answer(NamedTuple):
+    """What a whole request got for an empty environment."""
+
+    versions: Mapping[str, str]  #: canonical, by canonical name
+    time: float  #: when that was, in seconds since the epoch
+    straight: bool  #: whether pip is known to have turned no candidate down for it
 
 
 def _plain(project: str) -> str:
@@ -262,17 +270,20 @@ class LocalIndex:
     def _answer_path(self, roots: str) -> str:
         return os.path.join(self.root, "answers", roots[:2], roots + ".json")
 
-    def answer_to(self, roots: str) -> tuple[dict[str, str], float]:
-        """Give the answer that a whole request got for an empty environment: versions by name, and when that was.
+    def answer_to(self, roots: str) -> Answer:
+        """Give the answer that a whole request got for an empty environment; without versions if none is kept.
 
-        :param roots: digest of the request; both names and versions are canonical.
+        :param roots: digest of the request.
         """
         found = _read_object(self._answer_path(roots), answer=dict, time=float)
-        return (found["answer"], found["time"]) if found is not None else ({}, 0)
+        if found is None:
+            return Answer({}, 0, False)
+        return Answer(found["answer"], found["time"], found.get("straight") is True)
 
-    def keep_answer(self, roots: str, answer: Mapping[str, str], time: float) -> None:
+    def keep_answer(self, roots: str, answer: Answer) -> None:
         """Keep such an answer."""
-        _fs.write_file(self._answer_path(roots), json.dumps({"answer": answer, "time": time}))
+        kept = {"answer": answer.versions, "time": answer.time, "straight": answer.straight}
+        _fs.write_file(self._answer_path(roots), json.dumps(kept))
 
     # What lies at URLs
 

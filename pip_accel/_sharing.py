@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from pip_accel import _fs
 from pip_accel._digests import SHA256
-from pip_accel._index import Known
+from pip_accel._index import Answer, Known
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._text import escape_unprintable
 from pip_accel._values import Archive
@@ -96,6 +96,7 @@ class Offer(NamedTuple):
     builds: tuple[Requirements, ...]
     trees: tuple[str, ...]  #: digests of archives that byte code goes with: of wheels, and of what was built
     template: str  #: of launchers, as the pip writes them that the question names
+    straight: bool  #: see :class:`~pip_accel._index.Answer`
 
     @property
     def archives(self) -> dict[str, str]:
@@ -258,9 +259,9 @@ class Sharing:
                 own = known._replace(roots=roots if known.roots else "")
                 index.learn(view, each.project, archive, own, each.link)
         times = [known.time for each in offer.found for known in each.known]
-        if agrees and index.answer_to(roots)[1] <= min(times, default=0.0):
-            answer = {each.project: each.known[0].version for each in offer.found if each.known}
-            index.keep_answer(roots, answer, min(times, default=0.0))
+        if agrees and index.answer_to(roots).time <= min(times, default=0.0):
+            versions = {each.project: each.known[0].version for each in offer.found if each.known}
+            index.keep_answer(roots, Answer(versions, min(times, default=0.0), offer.straight))
         return agrees
 
     def publish(self, question: str, offer: Offer, built: Iterable[tuple[str, str]]) -> int:
@@ -364,6 +365,7 @@ def _spell(offer: Offer, question: str, number: int) -> dict[str, Any]:
         "builds": offer.builds,
         "trees": offer.trees,
         "template": offer.template,
+        "straight": offer.straight,
     }
 
 
@@ -401,6 +403,7 @@ def _parse(value: Any, question: str, number: int) -> Offer:
         ),
         tuple(_matched(SHA256, each) for each in value["trees"]),
         _template(value["template"]),
+        value.get("straight") is True,
     )
 
 

@@ -10,25 +10,35 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 
-from pip_accel._index import Known
+from pip_accel._index import Answer, Known, name_and_version
 from pip_accel._metadata import parse_metadata
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._plan.clauses import (
     Bounds,
     Metadata,
     collect_bounds,
+    counts,
     is_certain,
     is_pinned,
     newest_winner,
+    parse_requirement,
     satisfies,
     vouching,
 )
 from pip_accel._plan.inquiry import Inquiry
 from pip_accel._plan.pip import Report
 from pip_accel._plan.question import Question
-from pip_accel._values import Installed
+from pip_accel._values import Archive, Installed
 
-__all__ = ["age_of", "bounds_of", "may_be_satisfied", "pip_would_agree", "requires_of"]
+__all__ = [
+    "age_of",
+    "bounds_of",
+    "find_surpassed",
+    "goes_as_if_empty",
+    "may_be_satisfied",
+    "pip_would_agree",
+    "requires_of",
+]
 
 #: Signs in what pip says that it found no solution for an empty environment.
 _UNSOLVED = ("No matching distribution found", "ResolutionImpossible", "Could not find a version")
@@ -62,6 +72,73 @@ def requires_of(installed: Installed) -> list[str]:
             return parse_metadata(stream.read())[2]
     except OSError:
         return []
+
+
+def goes_as_if_empty(
+    inquiry: Inquiry, report: Report, touched: Mapping[str, Bounds], answer: Answer, archives: Iterable[Archive]
+) -> bool:
+    """Whether what is installed cannot have led pip another way than it went for an empty environment.
+
+    If pip tried no other candidates there, and what stays requires the same as what it chose there, it meets the same
+    requirements in the same order here. As what stays fits them all, it chooses the same for all else.
+
+    :param answer: what the same request got for an empty environment.
+    :param archives: those that the report was made from.
+    """
+    question, installed = inquiry.question, inquiry.installed
+    given = {canonical_name(item.name): canonical_version(item.version) for item in report.items if not item.direct}
+    staying = touched.keys() & installed.keys()
+    if not staying:
+        return given == answer.versions
+    if not answer.straight or report.backtracked or question.replaced is None:
+        return False
+    if staying & question.replaced.union(canonical_name(item.name) for item in report.items):
+        return False
+    if {**given, **{name: answer.versions.get(name) for name in staying}} != answer.versions:
+        return False
+    found = {name_and_version(archive.filename): archive for archive in archives}
+    texts = [text for item in report.items for text in item.requires]
+    demands = [*question.roots, *inquiry.given.demands]
+    for name in staying:
+        archive = found.get((name, answer.versions[name]))
+        metadata = inquiry.resources.index.metadata(archive) if archive is not None else None
+        if metadata is None or not os.path.isfile(os.path.join(installed[name].metadata, "METADATA")):
+            return False
+        fresh, own = parse_metadata(metadata)[2], requires_of(installed[name])
+        if _without_extras(inquiry, fresh) != _without_extras(inquiry, own):
+            return False
+        texts += own
+    asked = [each for each in map(parse_requirement, texts) if each is not None and each.extras]
+    extended = {canonical_name(each.name) for each in asked}.union(each.name for each in demands if each.extras)
+    return not staying & extended
+
+
+def _without_extras(inquiry: Inquiry, requires: Iterable[str]) -> list[tuple[object, ...]]:
+    """Give what metadata requires of whoever asks for no extra."""
+    markers = dict(inquiry.resources.target.markers)
+    found = [each for each in map(parse_requirement, requires) if each is not None and counts(each, (), markers)]
+    return [(canonical_name(each.name), each.extras, each.specifier, each.url) for each in found]
+
+
+def find_surpassed(chosen: Mapping[str, Metadata], bounds: Mapping[str, Bounds], filenames: Iterable[str]) -> set[str]:
+    """Give the canonical names of the projects of which pip may have seen a version above the chosen one, and allowed.
+
+    :param filenames: of all archives that pip is known to have found.
+    """
+    seen: dict[str, set[str]] = {name: set() for name in chosen}
+    for name, version in filter(None, map(name_and_version, filenames)):
+        if name in seen:
+            seen[name].add(version)
+    own = {name: canonical_version(metadata.version) for name, metadata in chosen.items()}
+    return {
+        name
+        for name, versions in seen.items()
+        if own[name] not in versions or any(_surpasses(version, own[name], bounds[name].all) for version in versions)
+    }
+
+
+def _surpasses(version: str, other: str, clauses: Iterable[str]) -> bool:
+    return not satisfies(other, {f">={version}"}) and satisfies(version, clauses)
 
 
 def pip_would_agree(

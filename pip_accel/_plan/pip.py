@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from pip_accel._fs import find_told_error
+from pip_accel._index import name_and_version
 from pip_accel._names import canonical_name
 from pip_accel._process import Completed, pass_through, run
 from pip_accel._text import mask_secrets, path_to_url, without_users
@@ -74,6 +75,12 @@ _YANKED = re.compile(r" is a yanked version: .* at (?P<url>\S+).*\n(?:\S+ )?Reas
 
 #: pip's line about a file that an index or a page has.
 _LINK = re.compile(r" Found link ((\S+) \(from .*), version: ")
+
+#: pip's line about an archive whose metadata it reads: the name of the file, or name and version.
+_LOOKED_AT = re.compile(
+    r" (?:Processing|Downloading|Using cached) (?:.*?[/\\])?([^/\\ ]+\.(?:whl|zip|t[\w.]+?))(?:\.metadata)?(?:[?# ]|$)"
+    r"|Obtaining dependency information from (\S+) (\S+)$"
+)
 
 
 class Item(NamedTuple):
@@ -356,9 +363,24 @@ def _append(log: str, to: str) -> None:
 
 
 def _backtracked(log: str) -> bool:
-    """Whether pip turned a candidate down; its log has a line for each, at any verbosity."""
+    """Whether pip tried more than one candidate for some project; its log tells, at any verbosity.
+
+    It says so where it turns one down, but not where it puts another one in place of what it had chosen before.
+    """
+    seen: dict[str, str] = {}
     try:
         with open(log, encoding="utf-8", errors="replace") as stream:
-            return any("Will try a different candidate" in line for line in stream)
+            for line in stream:
+                if "Will try a different candidate" in line:
+                    return True
+                looked_at = _LOOKED_AT.search(line)
+                if looked_at is None:
+                    continue
+                filename, name, version = looked_at.groups()
+                found = name_and_version(unquote(filename)) if filename else (canonical_name(name), version)
+                if found is not None and seen.setdefault(*found) != found[1]:
+                    return True
     except OSError:
         return True
+    return False
+

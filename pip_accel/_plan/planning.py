@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from pip_accel._index import Known, name_and_version
+from pip_accel._index import Answer, Known, name_and_version
 from pip_accel._messages import speaker
 from pip_accel._metadata import parse_metadata
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._plan.answer import read_answer
-from pip_accel._plan.certainty import age_of, bounds_of, may_be_satisfied, pip_would_agree
+from pip_accel._plan.certainty import (
+    age_of,
+    bounds_of,
+    find_surpassed,
+    goes_as_if_empty,
+    may_be_satisfied,
+    pip_would_agree,
+)
 from pip_accel._plan.clauses import Bounds, Metadata, collect_bounds, names_by_url
 from pip_accel._plan.inquiry import Inquiry, Sources, begin, closure, existing, has_missing_roots, reachable
 from pip_accel._plan.pip import Report, download, last_error, resolve_locally
@@ -76,10 +83,8 @@ def make_plan(
         return plan._replace(online=True, lasting=fetched.lasting)
     report, by_url = _ask(inquiry, fetched.archives)
     if isinstance(report, Report):
-        names = {canonical_name(item.name) for item in report.items if item.direct is None}
         touched = bounds_of(inquiry, report)
-        # Where nothing is installed that matters, it is what pip fetched, and nothing else.
-        same = touched.keys().isdisjoint(inquiry.installed) and names == fetched.known.keys()
+        same = goes_as_if_empty(inquiry, report, touched, fetched.answer, fetched.archives)
         if same or pip_would_agree(inquiry, report, touched, fetched.known):
             learned = age_of(inquiry, report, touched, time.time())
             return read_answer(inquiry, report, by_url, learned=learned, online=True, lasting=fetched.lasting)
@@ -105,6 +110,7 @@ class _Fetched(NamedTuple):
     """What pip fetched for an empty environment."""
 
     archives: list[Archive]
+    answer: Answer
     known: Mapping[str, Known]  #: what that says, by canonical name
     lasting: bool  #: whether it holds beyond this run
 
@@ -145,12 +151,11 @@ def _from_view(inquiry: Inquiry) -> Plan | None:
     if not isinstance(report, Report):
         return None
     touched = bounds_of(inquiry, report)
-    answer, kept = resources.index.answer_to(inquiry.digest)
-    given = {canonical_name(item.name): canonical_version(item.version) for item in report.items if not item.direct}
-    as_before = given == answer and touched.keys().isdisjoint(inquiry.installed)
+    answer = resources.index.answer_to(inquiry.digest)
+    as_before = goes_as_if_empty(inquiry, report, touched, answer, archives)
     if not as_before and not pip_would_agree(inquiry, report, touched):
         return None
-    oldest = age_of(inquiry, report, touched, kept if as_before else 0)
+    oldest = age_of(inquiry, report, touched, answer.time if as_before else 0)
     limit = resources.config.index_max_age
     if limit is not None and oldest and time.time() - oldest > limit and not resources.config.offline:
         return None
@@ -239,19 +244,27 @@ def _fetch(inquiry: Inquiry, say: Callable[[str], None]) -> _Fetched:
             arrived[canonical_name(name)] = (archive, Metadata(version, requires))
     chosen = {name: metadata for name, (_, metadata) in arrived.items()}
     bounds, alone = _bounds_of_fetched(inquiry, chosen)
-    # With --prefer-binary a winner need not be the highest version, so it says nothing about other clauses.
     digest, now = inquiry.digest, time.time()
-    roots = digest if downloads.backtracked or question.view.prefer_binary else ""
+    # With --prefer-binary a winner need not be the highest version, so it says nothing about other clauses. Where pip
+    # tried others first, that is so if there is one above it: what did not last may have kept that out.
+    surpassed: Collection[str] = ()
+    if question.view.prefer_binary:
+        surpassed = chosen
+    elif downloads.backtracked:
+        surpassed = find_surpassed(chosen, bounds, downloads.links)
     learned = {}
     for name, (archive, fact) in arrived.items():
+        roots = digest if name in surpassed else ""
         learned[name] = known = Known(bounds[name].all, canonical_version(fact.version), now, roots)
         link = downloads.links.get(archive.filename, "")
         # What came from a URL was not found among any links.
         if downloads.complete and (link or not given.metadata):
             index.learn(question.view.key(name), name, archive, known, link)
+    versions = {name: known.version for name, known in learned.items()}
+    answer = Answer(versions, now, straight=not downloads.backtracked)
     if downloads.complete and alone:
-        index.keep_answer(digest, {name: known.version for name, known in learned.items()}, now)
-    return _Fetched([archive for archive, _ in arrived.values()], learned, downloads.complete)
+        index.keep_answer(digest, answer)
+    return _Fetched([archive for archive, _ in arrived.values()], answer, learned, downloads.complete)
 
 
 def _digests(question: Question) -> set[str] | None:

@@ -52,6 +52,22 @@ WORLDS = {
         {"p==1.0": "", "p==2.0": "r<1", "q==1.0": "", "q==2.0": "r>=1 p<2", "r==0.5": "", "r==1.0": ""},
         [("", "p<2"), ("", "q"), ("", "p q"), ("", "q p")],
     ),
+    "what is kept requires what the newest does not": (
+        {"p==1.0": "r>=1 q", "o==1.0": "r<9,>=0.5", "q==1.0": "r<2", "q==2.0": "", "r==1.0": "", "r==2.0": ""},
+        [("", "p o"), ("q==1.0", "p o")],
+    ),
+    "what the newest led to is not for what is kept": (
+        {"p==1.0": "q", "q==1.0": "", "q==2.0": "r<2", "r==1.0": "", "r==2.0": ""},
+        [("", "r p"), ("q==1.0", "r p"), ("r==1.0", "r p")],
+    ),
+    "what was chosen beside something that did not last is not chosen without it": (
+        {"q==1.0": "", "q==2.0": "t<1", "t==0.5": "", "t==2.0": "", "r==1.0": "q<2"},
+        [("", "q t r"), ("", "t"), ("q==1.0", "r t q")],
+    ),
+    "what was chosen beside something that did not last is not where that never comes up": (
+        {"q==1.0": "", "q==2.0": "t<1", "t==0.5": "", "t==2.0": "", "r==1.0": "q<2"},
+        [("", "q t r"), ("q==1.0", "q t r")],
+    ),
     "what was turned down as a dependency may not be a wheel is not when it may": (
         {"p==1.0": "", "p==2.0": "r", "r==1.0": ""},
         [("", "--no-binary r p"), ("", "p")],
@@ -63,6 +79,8 @@ LIKE_OTHERS = {
     "what was turned down for the newest is not for what is kept",
     "what is kept requires something that the index would not give with its own choice",
     "what is installed satisfies, and the index has nothing that would",
+    "what is kept requires what the newest does not",
+    "what the newest led to is not for what is kept",
 }
 
 #: pip's line about an archive that it looks at: name and version.

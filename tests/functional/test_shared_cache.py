@@ -465,6 +465,22 @@ def test_build_requirements_come_along_where_something_is_installed(worker, shar
     assert result.installed == {"beta": "1.0", "gamma": "2.0"}
 
 
+def test_a_plan_holds_beside_an_older_version_that_requires_the_same(worker, shared, own_index, tmp_path, fresh):
+    def add(name, *versions, requires):
+        for version in versions:
+            own_index.add(make_wheel(str(tmp_path), name, version, requires=requires))
+
+    add("alpha", "1.0", requires=["beta>=1", "gamma"])
+    add("delta", "1.0", requires=["beta<9,>=0.5"])  # so that nothing but the whole request vouches for beta
+    add("beta", "1.0", requires=[])
+    add("gamma", "1.0", "2.0", requires=["beta"])
+    worker().install("alpha", "delta", **shared)
+    environment = fresh()
+    worker().install("--no-deps", "gamma==1.0", into=environment)
+    result = worker().install("alpha", "delta", into=environment, **shared)
+    assert (result.requests, result.installed["gamma"], len(result.installed)) == ([], "1.0", 4)
+
+
 @pytest.mark.parametrize("variable", ["GAMMA_PASSPHRASE", "GAMMA_URL"])
 def test_what_a_secret_had_a_part_in_is_not_shared(variable, worker, shared, own_index, objects, tmp_path):
     own_index.add(make_wheel(str(tmp_path), "alpha", "1.0"))

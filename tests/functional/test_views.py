@@ -146,6 +146,34 @@ def test_extras_bring_what_they_require(bench, add):
     assert bench.install("beta").installed == {"beta": "2.0"}
 
 
+def test_what_is_installed_and_requires_the_same_as_the_newest_leaves_the_answer_as_it_is(bench, add):
+    add("alpha", "1.0", requires=["beta>=1", "gamma"])
+    add("delta", "1.0", requires=["beta<9,>=0.5"])  # so that nothing but the whole request vouches for beta
+    add("beta", "1.0")
+    add("gamma", "1.0", "2.0", requires=["beta"])
+    expected = {"alpha": "1.0", "beta": "1.0", "gamma": "1.0", "delta": "1.0"}
+    for asks in (True, False):
+        environment = bench.install("--no-deps", "gamma==1.0").environment
+        result = bench.install("alpha", "delta", into=environment)
+        assert (result.installed, bool(result.requests)) == (expected, asks)
+        assert "Installed 3 distributions in" in result.run.summary
+
+
+def test_what_was_turned_down_beside_the_newest_may_be_chosen_beside_what_is_installed(bench, add, fresh, tmp_path):
+    add("alpha", "1.0")
+    add("alpha", "2.0", requires=["beta<2"])
+    add("beta", "2.0")
+    add("gamma", "1.0", requires=["beta<9,>=0.5"])  # so that nothing but the whole request vouches for beta
+    environment = fresh()
+    wheel = make_wheel(str(tmp_path / "elsewhere"), "beta", "1.0")
+    bench.data, data = str(tmp_path / "other"), bench.data
+    bench.install("--no-index", wheel, into=environment)
+    bench.data = data
+    words = ["alpha", "beta", "gamma"]
+    assert bench.install(*words).installed == {"alpha": "1.0", "beta": "2.0", "gamma": "1.0"}
+    assert bench.install(*words, into=environment).installed == {"alpha": "2.0", "beta": "1.0", "gamma": "1.0"}
+
+
 def test_constraints_bound_what_they_name_and_nothing_later(bench, add, tmp_path):
     constraints = tmp_path / "constraints.txt"
     constraints.write_text("beta<2\nnobody-requires-it==1.0\n")

@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 import pytest
 
 from pip_accel._digests import digest_of
-from pip_accel._index import Known, LocalIndex, ViewSettings, name_and_version
+from pip_accel._index import Answer, Known, LocalIndex, ViewSettings, name_and_version
 from tests.lib.archives import make_sdist, make_wheel
 
 VIEW = ViewSettings(
@@ -458,8 +458,9 @@ def test_metadata_is_kept_of_an_archive_that_is_none(index):
 
 
 def test_an_answer_to_a_whole_request_is_kept(index):
-    assert index.answer_to("ab") == ({}, 0)
-    index.keep_answer("ab", {"alpha": "1"}, 5.0)
-    index.keep_answer("ab", {"alpha": "2", "beta": "1"}, 6.0)
-    assert index.answer_to("ab") == ({"alpha": "2", "beta": "1"}, 6.0)
-    assert index.answer_to("cd") == ({}, 0)
+    assert index.answer_to("ab") == Answer({}, 0, straight=False)
+    index.keep_answer("ab", Answer({"alpha": "1"}, 5.0, straight=False))
+    newer = Answer({"alpha": "2", "beta": "1"}, 6.0, straight=True)
+    index.keep_answer("ab", newer)
+    assert index.answer_to("ab") == newer
+    assert index.answer_to("cd") == Answer({}, 0, straight=False)

@@ -196,14 +196,29 @@ def test_what_came_is_given_with_its_paths(pip, tmp_path):
     assert pip.slept == []
 
 
+#: What pip's log says of an archive whose metadata it reads; the version is left out.
+LOOKED_AT = [
+    "2026-01-01T00:00:00,000   Downloading a.b-{}-py3-none-any.whl.metadata (2.1 kB)\n",
+    "2026-01-01T00:00:00,000   Using cached https://host.example/a_b-{}-py3-none-any.whl.metadata?to=1 (2.1 kB)\n",
+    "2026-01-01T00:00:00,000   Downloading https://host.example/a_b-{}%2Blocal.tar.gz (8.1 MB)\n",
+    "2026-01-01T00:00:00,000 Processing ./some where/a_b-{}.tar.bz2 (from x->-r in/other.txt (line 1))\n",
+    "2026-01-01T00:00:00,000 Processing c:\\some where\\a_b-{}.zip\n",
+    "2026-01-01T00:00:00,000   Obtaining dependency information from a-b {}\n",
+]
+
+
 @pytest.mark.parametrize(
     ("log", "expected"),
     [
         ("2026-01-01T00:00:00,000 Collecting a\n", False),
         ("Collecting a\n2026-01-01T00:00:00,000   Will try a different candidate, due to conflict:\n", True),
         ("Will try a different candidate, \udc80", True),
+        *((one.format("1"), False) for one in LOOKED_AT),
+        *((one.format("1") + one.format("1"), False) for one in LOOKED_AT),
+        *((one.format("1") + one.format("2"), True) for one in LOOKED_AT),
+        (LOOKED_AT[0].format("1.0") + LOOKED_AT[1].format("1"), False),
+        (LOOKED_AT[0].format("1") + LOOKED_AT[0].format("2").replace("a.b", "c"), False),
     ],
-    ids=["straight", "turned down", "not UTF-8"],
 )
 def test_the_log_tells_whether_pip_tried_more_than_one_candidate(pip, tmp_path, log, expected):
     def answer(command):

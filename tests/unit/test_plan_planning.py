@@ -67,6 +67,8 @@ class World:
         self.query = ""  # of the URLs that archives come from
         self.yanked = {}  # reasons by file name
         self.backtracked = False
+        self.keeps_out = ""  # name of a file that pip does not choose
+        self.hidden = False  # whether the log lacks what pip found
         self.complete = True
         self.now = 1_000_000.0
         self.config = types.SimpleNamespace(offline=False, index_max_age=None, max_retries=3)
@@ -152,12 +154,13 @@ class World:
 
             return parse_metadata(wheel_metadata(archive.path))[2] if filename.endswith(".whl") else []
 
-        chosen = self.choose(words, self.remote, requires)
+        choice = {filename: path for filename, path in self.remote.items() if filename != self.keeps_out}
+        chosen = self.choose(words, choice, requires)
         if chosen is None:
             raise NothingFound("nothing", status=1)
         files = tuple(self.copy(filename, stage) for filename in chosen.values())
         yanked = tuple((filename, reason) for filename, reason in self.yanked.items() if filename in chosen.values())
-        links = {filename: self.link(filename) for filename in self.remote}
+        links = {filename: self.link(filename) for filename in self.remote if not self.hidden}
         return Downloads(files, self.backtracked, self.complete, yanked, links)
 
     def link(self, filename):
@@ -310,13 +313,21 @@ def test_an_answer_of_the_moment_is_not_learned(world):
     assert world.downloads == 2
 
 
-def test_where_pip_tried_candidates_only_the_same_request_relies_on_the_answer(world):
-    world.publish("alpha", "1.0", requires=["beta"])
-    world.publish("beta", "1.0")
-    world.backtracked = True
+@pytest.mark.parametrize("seen", [True, False], ids=["seen", "not in the log"])
+def test_where_pip_tried_candidates_only_the_same_request_relies_on_what_is_not_the_best(world, seen):
+    world.publish("alpha", "1.0", requires=["beta<2", "gamma"])
+    world.publish("gamma", "1.0", requires=["delta"])
+    for version in ("1.0", "2.0"):
+        world.publish("beta", version)
+    world.publish("delta", "1.0")
+    world.backtracked, world.hidden = True, not seen
+    world.keeps_out = "delta-2.0-py3-none-any.whl"  # something that did not last
+    world.publish("delta", "2.0")
     world.plan("alpha")
-    world.backtracked = False
+    world.backtracked, world.hidden, world.keeps_out = False, False, ""
     assert not world.plan("alpha").online
+    assert world.plan("beta<2").online is not seen  # nothing that is allowed is above it
+    assert versions(world.plan("delta")) == {"delta": "2.0"}
     assert world.plan("beta").online
 
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from pip_accel import _sharing
-from pip_accel._index import Known, LocalIndex
+from pip_accel._index import Answer, Known, LocalIndex
 from pip_accel._sharing import Found, Offer, Requirements, Sdist, Sharing
 from pip_accel.caches import AbstractCacheBackend, CacheManager
 from pip_accel.config import Config
@@ -34,6 +34,7 @@ OFFER = Offer(
     (Requirements(("setuptools",), (("setuptools", "84", "setuptools-84-py3-none-any.whl", "cd" * 32),), 90.0),),
     (SHA256,),
     "from %(module)s import %(import_name)s\nraise SystemExit(%(func)s())\n",
+    straight=True,
 )
 
 
@@ -191,7 +192,7 @@ def test_what_was_learned_elsewhere_is_known_here(sharing, tmp_path):
         ("1", "roots here"),
     ]
     assert maker._index.archives_in_view("view", "alpha")[0].yanked == "bad"
-    assert maker._index.answer_to("roots here") == ({"alpha": "1"}, 100.0)
+    assert maker._index.answer_to("roots here") == Answer({"alpha": "1"}, 100.0, straight=True)
 
 
 def test_what_is_known_here_of_an_sdist_stays(sharing, tmp_path):
