@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from pip_accel._index import Answer
 from pip_accel._names import canonical_name, canonical_version
 from pip_accel._plan.closing import is_complete, is_of_use, plan_from_offer
 from pip_accel._plan.places import hide_places
@@ -118,8 +119,10 @@ def make_offer(
     output, errors = (hide_places(common_lines(text), places) for text in (plan.output, plan.errors))
     if "file:" in output + errors:
         return None
+    versions = {canonical_name(pin.name): canonical_version(pin.version) for pin in plan.pins}
     answer = index.answer_to(roots)
-    same = answer.versions == {canonical_name(pin.name): canonical_version(pin.version) for pin in plan.pins}
+    if answer.versions != versions:  # then it is certain: nothing else comes up
+        answer = Answer(versions, plan.learned, False, frozenset(versions))
     more = (plan.learned, dict(plan.spellings), sdists, builds, tuple(trees), resources.template)
-    offer = Offer(tuple(found), output, errors, *more, straight=same and answer.straight)
+    offer = Offer(tuple(found), output, errors, *more, answer.straight, answer.searched)
     return digest, offer, built

@@ -70,7 +70,8 @@ class Answer(NamedTuple):
 
     versions: Mapping[str, str]  #: canonical, by canonical name
     time: float  #: when that was, in seconds since the epoch
-    straight: bool  #: whether pip is known to have turned no candidate down for it
+    straight: bool  #: whether pip looked at no more than one version of each project for it
+    searched: frozenset[str]  #: canonical names of all projects that pip searched versions of, chosen or not
 
 
 def _plain(project: str) -> str:
@@ -275,15 +276,15 @@ class LocalIndex:
 
         :param roots: digest of the request.
         """
-        found = _read_object(self._answer_path(roots), answer=dict, time=float)
+        found = _read_object(self._answer_path(roots), answer=dict, time=float, straight=bool, searched=list)
         if found is None:
-            return Answer({}, 0, False)
-        return Answer(found["answer"], found["time"], found.get("straight") is True)
+            return Answer({}, 0, False, frozenset())
+        return Answer(found["answer"], found["time"], found["straight"], frozenset(map(str, found["searched"])))
 
     def keep_answer(self, roots: str, answer: Answer) -> None:
         """Keep such an answer."""
         kept = {"answer": answer.versions, "time": answer.time, "straight": answer.straight}
-        _fs.write_file(self._answer_path(roots), json.dumps(kept))
+        _fs.write_file(self._answer_path(roots), json.dumps({**kept, "searched": sorted(answer.searched)}))
 
     # What lies at URLs
 

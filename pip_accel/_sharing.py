@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "Offer", "Requirements", "Sdist", "Sharing", "common_lines"]
 
-_FORMAT = 1
+_FORMAT = 2
 _TRANSFERS = 12  # at a time
 _LONGEST = 16 << 20  # bytes of a plan
 _LONGEST_TEMPLATE = 1 << 16  # characters
@@ -97,6 +97,7 @@ class Offer(NamedTuple):
     trees: tuple[str, ...]  #: digests of archives that byte code goes with: of wheels, and of what was built
     template: str  #: of launchers, as the pip writes them that the question names
     straight: bool  #: see :class:`~pip_accel._index.Answer`
+    searched: frozenset[str]  #: the same
 
     @property
     def archives(self) -> dict[str, str]:
@@ -261,7 +262,7 @@ class Sharing:
         times = [known.time for each in offer.found for known in each.known]
         if agrees and index.answer_to(roots).time <= min(times, default=0.0):
             versions = {each.project: each.known[0].version for each in offer.found if each.known}
-            index.keep_answer(roots, Answer(versions, min(times, default=0.0), offer.straight))
+            index.keep_answer(roots, Answer(versions, min(times, default=0.0), offer.straight, offer.searched))
         return agrees
 
     def publish(self, question: str, offer: Offer, built: Iterable[tuple[str, str]]) -> int:
@@ -366,6 +367,7 @@ def _spell(offer: Offer, question: str, number: int) -> dict[str, Any]:
         "trees": offer.trees,
         "template": offer.template,
         "straight": offer.straight,
+        "searched": sorted(offer.searched),
     }
 
 
@@ -403,7 +405,8 @@ def _parse(value: Any, question: str, number: int) -> Offer:
         ),
         tuple(_matched(SHA256, each) for each in value["trees"]),
         _template(value["template"]),
-        value.get("straight") is True,
+        value["straight"] is True,
+        frozenset(_matched(_PROJECT, each) for each in value["searched"]),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from pip_accel._index import Answer, Known, name_and_version
 from pip_accel._metadata import parse_metadata
@@ -18,6 +18,7 @@ from pip_accel._plan.clauses import (
     Metadata,
     collect_bounds,
     counts,
+    is_alike,
     is_certain,
     is_pinned,
     newest_winner,
@@ -42,6 +43,8 @@ __all__ = [
 
 #: Signs in what pip says that it found no solution for an empty environment.
 _UNSOLVED = ("No matching distribution found", "ResolutionImpossible", "Could not find a version")
+#: Signs that it found no end.
+_LOST = ("RecursionError", "resolution-too-deep", "ResolutionTooDeep")
 
 
 def bounds_of(inquiry: Inquiry, report: Report) -> dict[str, Bounds]:
@@ -68,19 +71,24 @@ def bounds_of(inquiry: Inquiry, report: Report) -> dict[str, Bounds]:
 def requires_of(installed: Installed) -> list[str]:
     """Give what an installed distribution requires; nothing if it has no ``METADATA``, though pip may know."""
     try:
-        with open(os.path.join(installed.metadata, "METADATA"), "rb") as stream:
+        with open(_metadata_path(installed), "rb") as stream:
             return parse_metadata(stream.read())[2]
     except OSError:
         return []
 
 
+def _metadata_path(installed: Installed) -> str:
+    return os.path.join(installed.metadata, "METADATA")
+
+
 def goes_as_if_empty(
-    inquiry: Inquiry, report: Report, touched: Mapping[str, Bounds], answer: Answer, archives: Iterable[Archive]
+    inquiry: Inquiry, report: Report, touched: Mapping[str, Bounds], answer: Answer, archives: Collection[Archive]
 ) -> bool:
     """Whether what is installed cannot have led pip another way than it went for an empty environment.
 
-    If pip tried no other candidates there, and what stays requires the same as what it chose there, it meets the same
-    requirements in the same order here. As what stays fits them all, it chooses the same for all else.
+    It cannot where nothing is installed that pip searched versions of there. And if pip tried no other candidates then,
+    and what stays requires the same as what it chose there, it meets the same requirements in the same order here. As
+    what stays fits them all, it chooses the same for all else.
 
     :param answer: what the same request got for an empty environment.
     :param archives: those that the report was made from.
@@ -88,7 +96,7 @@ def goes_as_if_empty(
     question, installed = inquiry.question, inquiry.installed
     given = {canonical_name(item.name): canonical_version(item.version) for item in report.items if not item.direct}
     staying = touched.keys() & installed.keys()
-    if not staying:
+    if not staying and (answer.straight or installed.keys().isdisjoint(answer.searched)):
         return given == answer.versions
     if not answer.straight or report.backtracked or question.replaced is None:
         return False
@@ -96,18 +104,18 @@ def goes_as_if_empty(
         return False
     if {**given, **{name: answer.versions.get(name) for name in staying}} != answer.versions:
         return False
-    found = {name_and_version(archive.filename): archive for archive in archives}
     texts = [text for item in report.items for text in item.requires]
-    demands = [*question.roots, *inquiry.given.demands]
     for name in staying:
-        archive = found.get((name, answer.versions[name]))
-        metadata = inquiry.resources.index.metadata(archive) if archive is not None else None
-        if metadata is None or not os.path.isfile(os.path.join(installed[name].metadata, "METADATA")):
+        chosen = [each for each in archives if name_and_version(each.filename) == (name, answer.versions[name])]
+        metadata = [each for each in map(inquiry.resources.index.metadata, chosen) if each is not None]
+        if not chosen or len(metadata) < len(chosen) or not os.path.isfile(_metadata_path(installed[name])):
             return False
-        fresh, own = parse_metadata(metadata)[2], requires_of(installed[name])
-        if _without_extras(inquiry, fresh) != _without_extras(inquiry, own):
+        own = requires_of(installed[name])
+        plain = _without_extras(inquiry, own)
+        if any(_without_extras(inquiry, parse_metadata(each)[2]) != plain for each in metadata):
             return False
         texts += own
+    demands = [*question.roots, *inquiry.given.demands]
     asked = [each for each in map(parse_requirement, texts) if each is not None and each.extras]
     extended = {canonical_name(each.name) for each in asked}.union(each.name for each in demands if each.extras)
     return not staying & extended
@@ -126,9 +134,11 @@ def find_surpassed(chosen: Mapping[str, Metadata], bounds: Mapping[str, Bounds],
     :param filenames: of all archives that pip is known to have found.
     """
     seen: dict[str, set[str]] = {name: set() for name in chosen}
-    for name, version in filter(None, map(name_and_version, filenames)):
-        if name in seen:
-            seen[name].add(version)
+    for found in map(name_and_version, filenames):
+        if found is None:  # it might be any project's
+            return set(chosen)
+        if found[0] in seen:
+            seen[found[0]].add(found[1])
     own = {name: canonical_version(metadata.version) for name, metadata in chosen.items()}
     return {
         name
@@ -163,7 +173,7 @@ def pip_would_agree(
             if old is not None and any(_stays(old.version, item.version, each, name, question) for each in least):
                 return False
         upgraded = item is None and old is not None and (question.replaced is None or name in question.replaced)
-        if upgraded and old is not None and not all(_is_newest(old.version, each, known) for each in least):
+        if upgraded and old is not None and not all(_is_newest(old.version, each, bounds, known) for each in least):
             return False
     return True
 
@@ -176,8 +186,10 @@ def _stays(old: str, new: str, clauses: frozenset[str], name: str, question: Que
     return kept or not satisfies(new, {f">={canonical_version(old)}"})
 
 
-def _is_newest(old: str, clauses: frozenset[str], known: Iterable[Known]) -> bool:
+def _is_newest(old: str, clauses: frozenset[str], bounds: Bounds, known: Iterable[Known]) -> bool:
     """Whether it is known that the index has nothing newer than an installed version."""
+    if not is_alike(clauses, bounds.all):
+        return False
     winner = newest_winner(clauses, [each for each in known if not each.roots], "")
     return winner is not None and satisfies(old, {f">={winner.version}"})
 
@@ -203,7 +215,12 @@ def age_of(inquiry: Inquiry, report: Report, touched: Mapping[str, Bounds], kept
 
 
 def may_be_satisfied(inquiry: Inquiry, said: str) -> bool:
-    """Whether pip found no solution for an empty environment and spoke of something that is installed."""
+    """Whether pip found no solution for an empty environment and spoke of something that is installed.
+
+    Or it gave up, or broke, on its way: what is installed may spare it that.
+    """
+    if any(sign in said for sign in _LOST):
+        return bool(inquiry.installed)
     if not any(sign in said for sign in _UNSOLVED):
         return False
     names = {canonical_name(word) for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", said)}

@@ -25,6 +25,7 @@ __all__ = [
     "applies",
     "collect_bounds",
     "counts",
+    "is_alike",
     "is_certain",
     "is_pinned",
     "names_by_url",
@@ -69,7 +70,8 @@ class Bounds(NamedTuple):
 
     pip chooses while it does not know all of them: those of the user's own requirements it knows from the start, those
     of a distribution only once it has chosen that. So a choice is certain if it is the best under each of the *least*
-    sets of clauses that pip may have known by then. What it learns later can only make it turn the choice down.
+    sets of clauses that pip may have known by then. What it learns later can only make it turn the choice down, unless
+    that lets pre-releases in.
     """
 
     all: frozenset[str]
@@ -220,7 +222,10 @@ def is_certain(version: str, bounds: Bounds, known: Collection[Known], roots: st
     :param roots: digest of the whole request, where it is answered as for an empty environment.
     """
     general = [each for each in known if not each.roots]
-    if all(is_pinned(version, each, known, roots) or vouching(version, each, general, "") for each in bounds.least):
+    if all(
+        is_pinned(version, each, known, roots) or (is_alike(each, bounds.all) and vouching(version, each, general, ""))
+        for each in bounds.least
+    ):
         return True
     return bool(roots) and vouching(version, bounds.all, [each for each in known if each.roots], roots) is not None
 
@@ -246,20 +251,36 @@ def newest_winner(clauses: frozenset[str], known: Iterable[Known], roots: str) -
     return None
 
 
+def is_alike(clauses: Iterable[str], others: Iterable[str]) -> bool:
+    """Whether both let pre-releases in, or neither does: further clauses need not only keep versions out."""
+    return _lets_in_pre_releases(clauses) == _lets_in_pre_releases(others)
+
+
+def _lets_in_pre_releases(clauses: Iterable[str]) -> bool:
+    """Whether some clause names a pre-release: whoever does so lets pre-releases in."""
+    from packaging.specifiers import InvalidSpecifier, Specifier
+
+    for clause in clauses:
+        try:
+            if Specifier(clause).prereleases:
+                return True
+        except InvalidSpecifier:
+            continue
+    return False
+
+
 def _wins_again(known: Known, clauses: frozenset[str]) -> bool:
-    from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
     from packaging.version import InvalidVersion, Version
 
     if not {clause for clause in known.clauses if not clause.startswith(">")} <= clauses:
         return False
+    if not is_alike(known.clauses, clauses):
+        return False
     try:
-        # Whoever names a pre-release lets pre-releases in.
-        before, now = ({Specifier(clause).prereleases for clause in each} for each in (known.clauses, clauses))
-        if (True in before) != (True in now):
-            return False
         winner = Version(known.version)
         # Where nobody lets pre-releases in, one wins only for want of anything else: under other clauses there may be.
-        if winner.is_prerelease and True not in before and known.clauses != clauses:
+        if winner.is_prerelease and not _lets_in_pre_releases(clauses) and known.clauses != clauses:
             return False
         return SpecifierSet(",".join(clauses)).contains(winner, prereleases=True)
     except (InvalidSpecifier, InvalidVersion):

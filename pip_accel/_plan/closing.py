@@ -97,7 +97,8 @@ def plan_from_offer(resources: Resources, question: Question, offer: Offer) -> P
 
     It is complete, and the local index has learned what that machine knew.
     """
-    if question.report or _is_installed(resources, question, {each.project for each in offer.found}):
+    names = offer.searched.union(each.project for each in offer.found)
+    if question.report or _is_installed(resources, question, names):
         return None
     pins = []
     for each in offer.found:

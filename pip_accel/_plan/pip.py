@@ -76,6 +76,12 @@ _YANKED = re.compile(r" is a yanked version: .* at (?P<url>\S+).*\n(?:\S+ )?Reas
 #: pip's line about a file that an index or a page has.
 _LINK = re.compile(r" Found link ((\S+) \(from .*), version: ")
 
+#: The same; a directory of files is no page to come from.
+_SEEN = re.compile(r" Found link (\S+?)(?: \(from .*)?, version: ")
+
+#: pip's line about a project before it looks for it in all places.
+_SEARCHED = re.compile(r" location\(s\) to search for versions of (\S+):$")
+
 #: pip's line about an archive whose metadata it reads: the name of the file, or name and version.
 _LOOKED_AT = re.compile(
     r" (?:Processing|Downloading|Using cached) (?:.*?[/\\])?([^/\\ ]+\.(?:whl|zip|t[\w.]+?))(?:\.metadata)?(?:[?# ]|$)"
@@ -114,6 +120,8 @@ class Downloads(NamedTuple):
     complete: bool  #: every place that pip asked has answered
     yanked: tuple[tuple[str, str], ...] = ()  #: names of yanked files, with the reasons
     links: Mapping[str, str] = {}  #: where they were found, as pip prints it, without user and password; by file name
+    seen: tuple[str, ...] = ()  #: names of all files that pip found, if it tried more than one of some project
+    searched: frozenset[str] = frozenset()  #: canonical names of all projects that pip searched versions of
 
 
 def pip_command(python: str | None) -> list[str]:
@@ -289,7 +297,9 @@ def download(
         _look_for_faults(answer, work)
         if answer.status == 0:
             files = tuple(os.path.join(stage, name) for name in sorted(os.listdir(stage)))
-            return Downloads(files, _backtracked(log), _complete(log), _yanked(log), _found(log))
+            backtracked = _backtracked(log)
+            told = _complete(log), _yanked(log), _found(log), _seen(log) if backtracked else ()
+            return Downloads(files, backtracked, *told, _searched(log))
         answer = answer._replace(output=translate(answer.output), errors=translate(answer.errors))
         said = answer.output + answer.errors
         _leave_questions(answer)
@@ -348,10 +358,31 @@ def _found(log: str) -> dict[str, str]:
     try:
         with open(log, encoding="utf-8", errors="replace") as stream:
             links = [(found[1], found[2]) for found in map(_LINK.search, stream) if found is not None]
-            names = (unquote(re.split("[?#]", url)[0].rpartition("/")[2]) for _, url in links)
-            return {name: without_users(text) for name, (text, _) in zip(names, links, strict=True)}
+            return {_filename(url): without_users(text) for text, url in links}
     except OSError:
         return {}
+
+
+def _seen(log: str) -> tuple[str, ...]:
+    """Give the names of all files that pip saw, in indexes, pages and directories."""
+    try:
+        with open(log, encoding="utf-8", errors="replace") as stream:
+            return tuple(_filename(found[1]) for found in map(_SEEN.search, stream) if found is not None)
+    except OSError:
+        return ()
+
+
+def _searched(log: str) -> frozenset[str]:
+    """Give the canonical names of the projects that pip looked for."""
+    try:
+        with open(log, encoding="utf-8", errors="replace") as stream:
+            return frozenset(canonical_name(found[1]) for found in map(_SEARCHED.search, stream) if found is not None)
+    except OSError:
+        return frozenset()
+
+
+def _filename(url: str) -> str:
+    return unquote(re.split("[?#]", url)[0].rpartition("/")[2])
 
 
 def _append(log: str, to: str) -> None:
@@ -378,7 +409,7 @@ def _backtracked(log: str) -> bool:
                     continue
                 filename, name, version = looked_at.groups()
                 found = name_and_version(unquote(filename)) if filename else (canonical_name(name), version)
-                if found is not None and seen.setdefault(*found) != found[1]:
+                if found is None or seen.setdefault(*found) != found[1]:
                     return True
     except OSError:
         return True

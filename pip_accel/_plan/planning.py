@@ -251,7 +251,7 @@ def _fetch(inquiry: Inquiry, say: Callable[[str], None]) -> _Fetched:
     if question.view.prefer_binary:
         surpassed = chosen
     elif downloads.backtracked:
-        surpassed = find_surpassed(chosen, bounds, downloads.links)
+        surpassed = find_surpassed(chosen, bounds, downloads.seen)
     learned = {}
     for name, (archive, fact) in arrived.items():
         roots = digest if name in surpassed else ""
@@ -261,7 +261,7 @@ def _fetch(inquiry: Inquiry, say: Callable[[str], None]) -> _Fetched:
         if downloads.complete and (link or not given.metadata):
             index.learn(question.view.key(name), name, archive, known, link)
     versions = {name: known.version for name, known in learned.items()}
-    answer = Answer(versions, now, straight=not downloads.backtracked)
+    answer = Answer(versions, now, not downloads.backtracked, downloads.searched)
     if downloads.complete and alone:
         index.keep_answer(digest, answer)
     return _Fetched([archive for archive, _ in arrived.values()], answer, learned, downloads.complete)

@@ -16,6 +16,7 @@ from pip_accel._plan.clauses import Demand, applies
 from pip_accel._plan.options import scan
 from pip_accel._plan.places import describe_place, digest_place, is_elsewhere, is_there, without_secrets
 from pip_accel._plan.requirements import split_url
+from pip_accel._resources import host_pip_version
 from pip_accel._text import path_to_url
 from pip_accel._values import Target
 from pip_accel.exceptions import BuildFailed, Unsupported
@@ -261,7 +262,7 @@ def roots_digest(question: Question) -> str:
     directs = [[each.identity or each.path, each.kind, sorted(each.extras), each.marker] for each in question.directs]
     view = question.view
     settings = [*view[:2], sorted(view.no_binary), sorted(view.only_binary), view.prefer_binary, view.pre, view.hashes]
-    return digest_of([*demands, directs, question.dependencies, *settings])
+    return digest_of([host_pip_version(), *demands, directs, question.dependencies, *settings])
 
 
 def shared_digest(question: Question, target: Target, recipe: Recipe, pip: str) -> str:

@@ -68,11 +68,34 @@ WORLDS = {
         {"q==1.0": "", "q==2.0": "t<1", "t==0.5": "", "t==2.0": "", "r==1.0": "q<2"},
         [("", "q t r"), ("q==1.0", "q t r")],
     ),
+    "what came up and was dropped is installed": (
+        {
+            "q==1.0": "", "q==2.0": "d", "d==1.0": "", "d==2.0": "t<1", "t==0.5": "", "t==2.0": "",
+            "a==1.0": "t z", "z==1.0": "q<2",
+        },
+        [("d==1.0", "q a"), ("", "q a"), ("d==1.0", "q a")],
+    ),
+    "what was searched in vain is installed": (
+        {"p==1.0": "", "p==2.0": "z", "z==1.0": ""},
+        [("z==1.0", "--no-binary z p"), ("", "--no-binary z p"), ("z==1.0", "--no-binary z p")],
+    ),
+    "a further clause lets a pre-release in": (
+        {"p==1.0": "", "p==2.0a1": "", "r==1.0": "p>=0.5a1"},
+        [("", "p"), ("", "--no-deps r"), ("", "r p"), ("", "p r")],
+    ),
+    "pip finds no end where nothing is installed": (
+        {
+            "z==1.0": "q<=1", "z==2.0": "p<9,>=0.5", "a==1.0": "q", "a==2.0": "q", "r==1.0": "b>=0.5 p",
+            "r==2.0": "b>=0.5 p", "p==1.0": "r==1.0 z<=1", "p==2.0": "r==1.0 z<=1", "q==1.0": "", "q==2.0": "z b<=1",
+            "b==0.5": "", "b==1.0": "a", "b==2.0": "a",
+        },
+        [("--no-deps q==1.0 z==1.0", "b==1.0 a==1.0")],
+    ),
     "what was turned down as a dependency may not be a wheel is not when it may": (
         {"p==1.0": "", "p==2.0": "r", "r==1.0": ""},
         [("", "--no-binary r p"), ("", "p")],
     ),
-}
+}  # fmt: skip
 #: Those that are judged on demand only.
 LIKE_OTHERS = {
     "what is kept does not narrow another project as the newest would",
@@ -81,6 +104,7 @@ LIKE_OTHERS = {
     "what is installed satisfies, and the index has nothing that would",
     "what is kept requires what the newest does not",
     "what the newest led to is not for what is kept",
+    "what was searched in vain is installed",
 }
 
 #: pip's line about an archive that it looks at: name and version.
@@ -171,7 +195,7 @@ def test_what_is_right_elsewhere_does_not_answer(bench, archives, name):
         environments = [bench.fresh(), bench.fresh()]
         for environment in environments if earlier else ():
             run_pip(["install", *shlex.split(earlier)], environment, PIP_INDEX_URL=bench.index.url)
-        pip = run_pip(["install", *shlex.split(words)], environments[0], PIP_INDEX_URL=bench.index.url)
+        pip = run_pip(["install", *shlex.split(words)], environments[0], status=None, PIP_INDEX_URL=bench.index.url)
         ours = bench.install(*shlex.split(words), into=environments[1], status=None)
         assert ours.run.status == pip.status, ours.run.stderr
         assert ours.installed == installed(environments[0]), (earlier, words)

@@ -481,6 +481,22 @@ def test_a_plan_holds_beside_an_older_version_that_requires_the_same(worker, sha
     assert (result.requests, result.installed["gamma"], len(result.installed)) == ([], "1.0", 4)
 
 
+def test_a_plan_does_not_hold_where_what_came_up_and_was_dropped_is_installed(
+    worker, shared, own_index, tmp_path, fresh
+):
+    releases = {
+        "alpha==1.0": "", "alpha==2.0": "beta", "beta==1.0": "", "beta==2.0": "gamma<1", "gamma==0.5": "",
+        "gamma==2.0": "", "delta==1.0": "gamma zeta", "zeta==1.0": "alpha<2",
+    }  # fmt: skip
+    for pin, requires in releases.items():
+        own_index.add(make_wheel(str(tmp_path), *pin.split("=="), requires=requires.split()))
+    assert worker().install("alpha", "delta", **shared).installed["gamma"] == "0.5"
+    environment = fresh()
+    worker().install("beta==1.0", into=environment)
+    result = worker().install("alpha", "delta", into=environment, **shared)
+    assert result.installed["gamma"] == "2.0"
+
+
 @pytest.mark.parametrize("variable", ["GAMMA_PASSPHRASE", "GAMMA_URL"])
 def test_what_a_secret_had_a_part_in_is_not_shared(variable, worker, shared, own_index, objects, tmp_path):
     own_index.add(make_wheel(str(tmp_path), "alpha", "1.0"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import os
 import subprocess
 import time
@@ -172,6 +174,21 @@ def test_what_was_turned_down_beside_the_newest_may_be_chosen_beside_what_is_ins
     words = ["alpha", "beta", "gamma"]
     assert bench.install(*words).installed == {"alpha": "1.0", "beta": "2.0", "gamma": "1.0"}
     assert bench.install(*words, into=environment).installed == {"alpha": "2.0", "beta": "1.0", "gamma": "1.0"}
+
+
+@pytest.mark.parametrize("kind", ["in a directory", "under a rare suffix"])
+def test_what_is_above_what_pip_went_on_to_is_seen_everywhere(bench, add, tmp_path, kind):
+    add("alpha", "1.0")
+    add("gamma", "0.5", "1.0")
+    above = make_sdist(str(tmp_path / "links"), "alpha", "2.0", requires=["gamma<1"])
+    if kind == "under a rare suffix":
+        with gzip.open(above) as packed, bz2.open(above.replace(".tar.gz", ".tbz"), "wb") as stream:
+            stream.write(packed.read())
+        os.remove(above)
+        bench.index.add(above.replace(".tar.gz", ".tbz"))
+    links = {"PIP_FIND_LINKS": str(tmp_path / "links")} if kind == "in a directory" else {}
+    assert bench.install("gamma>=1", "alpha", **links).installed == {"alpha": "1.0", "gamma": "1.0"}
+    assert bench.install("alpha", **links).installed == {"alpha": "2.0", "gamma": "0.5"}
 
 
 def test_constraints_bound_what_they_name_and_nothing_later(bench, add, tmp_path):

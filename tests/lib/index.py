@@ -20,7 +20,7 @@ from types import TracebackType
 
 __all__ = ["IndexServer"]
 
-ARCHIVE_SUFFIXES = (".whl", ".tar.gz", ".zip")
+ARCHIVE_SUFFIXES = (".whl", ".tar.gz", ".zip", ".tbz")
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 
 

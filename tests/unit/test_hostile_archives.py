@@ -222,7 +222,7 @@ FACTS = {"requires": ["setuptools"], "dynamic": [], "variables": {}, "binding": 
 OFFER = Offer(
     (Found("Alpha", "1.0", "alpha", "alpha-1.0.tar.gz", SHA256, True, None, "", (Known(frozenset(), "1", 1.0, ""),)),),
     "", "", 1.0, {"alpha": "Alpha"}, {SHA256: Sdist("Name: Alpha\n", FACTS, "")}, (), (),
-    "100%%\nfrom %(module)s import %(import_name)s\n%(func)s()\n", True,
+    "100%%\nfrom %(module)s import %(import_name)s\n%(func)s()\n", True, frozenset({"alpha"}),
 )  # fmt: skip
 
 

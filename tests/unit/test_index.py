@@ -458,9 +458,10 @@ def test_metadata_is_kept_of_an_archive_that_is_none(index):
 
 
 def test_an_answer_to_a_whole_request_is_kept(index):
-    assert index.answer_to("ab") == Answer({}, 0, straight=False)
-    index.keep_answer("ab", Answer({"alpha": "1"}, 5.0, straight=False))
-    newer = Answer({"alpha": "2", "beta": "1"}, 6.0, straight=True)
+    nothing = Answer({}, 0, False, frozenset())
+    assert index.answer_to("ab") == nothing
+    index.keep_answer("ab", Answer({"alpha": "1"}, 5.0, False, frozenset({"alpha", "beta"})))
+    newer = Answer({"alpha": "2", "beta": "1"}, 6.0, True, frozenset({"alpha", "beta"}))
     index.keep_answer("ab", newer)
     assert index.answer_to("ab") == newer
-    assert index.answer_to("cd") == Answer({}, 0, straight=False)
+    assert index.answer_to("cd") == nothing

@@ -380,6 +380,21 @@ def test_where_files_were_found_is_told_without_secrets(pip, tmp_path):
     }
 
 
+def test_the_log_tells_what_pip_looked_for_and_saw(pip, tmp_path):
+    lines = [
+        "2026-01-01T00:00:00,000 1 location(s) to search for versions of A.b:",
+        "2026-01-01T00:00:00,000   Found link https://host.example/a_b-1%2B2.tar.gz#sha256=1"
+        " (from https://host.example/a-b/) (requires-python:>=3), version: 1+2",
+        "2026-01-01T00:00:00,000   Found link file:///some/where/a_b-2-py3-none-any.whl, version: 2",
+        "2026-01-01T00:00:00,000   Will try a different candidate, due to conflict:",
+    ]
+    pip(bringing(log="\n".join(lines) + "\n"))
+    found = fetch(tmp_path)
+    assert found.seen == ("a_b-1+2.tar.gz", "a_b-2-py3-none-any.whl")
+    assert found.searched == {"a-b"}
+    assert list(found.links) == ["a_b-1+2.tar.gz"]
+
+
 def test_without_a_log_no_place_is_known(pip, tmp_path):
     pip(Completed(0, "", ""))
     assert fetch(tmp_path).links == {}

@@ -161,7 +161,8 @@ class World:
         files = tuple(self.copy(filename, stage) for filename in chosen.values())
         yanked = tuple((filename, reason) for filename, reason in self.yanked.items() if filename in chosen.values())
         links = {filename: self.link(filename) for filename in self.remote if not self.hidden}
-        return Downloads(files, self.backtracked, self.complete, yanked, links)
+        more = (tuple(links), frozenset(name_and_version(each)[0] for each in self.remote))
+        return Downloads(files, self.backtracked, self.complete, yanked, links, *more)
 
     def link(self, filename):
         """pip's words for where an archive was found."""

@@ -35,6 +35,7 @@ OFFER = Offer(
     (SHA256,),
     "from %(module)s import %(import_name)s\nraise SystemExit(%(func)s())\n",
     straight=True,
+    searched=frozenset({"alpha", "beta"}),
 )
 
 
@@ -96,7 +97,7 @@ def sharing(bucket, said, tmp_path):
 
 
 def name(number):
-    return f"plans/v1/01/{QUESTION}/{number}.json.gz"
+    return f"plans/v2/01/{QUESTION}/{number}.json.gz"
 
 
 def write(bucket, number, offer):
@@ -192,7 +193,7 @@ def test_what_was_learned_elsewhere_is_known_here(sharing, tmp_path):
         ("1", "roots here"),
     ]
     assert maker._index.archives_in_view("view", "alpha")[0].yanked == "bad"
-    assert maker._index.answer_to("roots here") == Answer({"alpha": "1"}, 100.0, straight=True)
+    assert maker._index.answer_to("roots here") == Answer({"alpha": "1"}, 100.0, True, frozenset({"alpha", "beta"}))
 
 
 def test_what_is_known_here_of_an_sdist_stays(sharing, tmp_path):
@@ -223,7 +224,7 @@ def found_with(place, value):
     [
         pytest.param([], id="no object"),
         pytest.param({}, id="nothing"),
-        pytest.param(spelled(format=2), id="an unknown format"),
+        pytest.param(spelled(format=3), id="an unknown format"),
         pytest.param(spelled(question="another"), id="the answer to something else"),
         pytest.param(found_with(0, "alpha\x1b[2J"), id="a name that moves the cursor"),
         pytest.param(found_with(0, 1), id="a name that is none"),
@@ -243,6 +244,8 @@ def found_with(place, value):
         pytest.param(spelled(learned="yesterday"), id="no time"),
         pytest.param(spelled(learned=float("nan")), id="a time that is no number"),
         pytest.param(spelled(template="import os"), id="launchers of nothing"),
+        pytest.param(spelled(searched=["../alpha"]), id="a search for a path"),
+        pytest.param(spelled(searched=None), id="no searches"),
         pytest.param(spelled(template="%(module)s %(import_name)s %(func)s %(more)s"), id="launchers of more"),
         pytest.param(found_with(0, "beta"), id="the name of another project"),
         pytest.param(found_with(1, "2.0"), id="another version than its file"),
