@@ -105,6 +105,7 @@ LIKE_OTHERS = {
     "what is kept requires what the newest does not",
     "what the newest led to is not for what is kept",
     "what was searched in vain is installed",
+    "what was chosen beside something that did not last is not where that never comes up",
 }
 
 #: pip's line about an archive that it looks at: name and version.
