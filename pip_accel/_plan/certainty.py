@@ -17,7 +17,7 @@ from pip_accel._plan.clauses import (
     Bounds,
     Metadata,
     collect_bounds,
-    counts,
+    counting,
     is_alike,
     is_certain,
     is_pinned,
@@ -123,8 +123,7 @@ def goes_as_if_empty(
 
 def _without_extras(inquiry: Inquiry, requires: Iterable[str]) -> list[tuple[object, ...]]:
     """Give what metadata requires of whoever asks for no extra."""
-    markers = dict(inquiry.resources.target.markers)
-    found = [each for each in map(parse_requirement, requires) if each is not None and counts(each, (), markers)]
+    found = counting(requires, (), dict(inquiry.resources.target.markers))
     return [(canonical_name(each.name), each.extras, each.specifier, each.url) for each in found]
 
 

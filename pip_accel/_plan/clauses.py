@@ -6,7 +6,7 @@ another one: the version is pinned, or it won online under clauses that let in e
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ __all__ = [
     "Metadata",
     "applies",
     "collect_bounds",
+    "counting",
     "counts",
     "is_alike",
     "is_certain",
@@ -105,12 +106,7 @@ def collect_bounds(
         if not dependencies or demand.name not in chosen or (demand.name, demand.extras) in seen:
             continue
         seen.add((demand.name, demand.extras))
-        for text in chosen[demand.name].requires:
-            requirement = parse_requirement(text)
-            if requirement is None:
-                continue
-            if not counts(requirement, demand.extras, markers):
-                continue
+        for requirement in counting(chosen[demand.name].requires, demand.extras, markers):
             extras = frozenset(canonical_name(extra) for extra in requirement.extras)
             found = Demand(canonical_name(requirement.name), extras, str(requirement.specifier), "")
             waiting.append((demand.name, found))
@@ -166,6 +162,14 @@ def counts(requirement: Requirement, extras: Iterable[str], markers: Mapping[str
     """
     marker = requirement.marker
     return marker is None or any(marker.evaluate({**markers, "extra": extra}) for extra in {"", *extras})
+
+
+def counting(requires: Iterable[str], extras: Collection[str], markers: Mapping[str, str]) -> Iterator[Requirement]:
+    """Give the valid ones of the requirements in metadata that count: see :func:`counts`."""
+    for text in requires:
+        requirement = parse_requirement(text)
+        if requirement is not None and counts(requirement, extras, markers):
+            yield requirement
 
 
 def _split(specifier: str) -> set[str]:

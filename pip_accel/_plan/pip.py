@@ -80,7 +80,7 @@ _LINK = re.compile(r" Found link ((\S+) \(from .*), version: ")
 _SEEN = re.compile(r" Found link (\S+?)(?: \(from .*)?, version: ")
 
 #: pip's line about a project before it looks for it in all places.
-_SEARCHED = re.compile(r" location\(s\) to search for versions of (\S+):$")
+_SEARCHED = re.compile(r" location\(s\) to search for versions of (\S+):$", re.MULTILINE)
 
 #: pip's line about an archive whose metadata it reads: the name of the file, or name and version.
 _LOOKED_AT = re.compile(
@@ -193,7 +193,8 @@ def resolve_locally(
     except FileNotFoundError:  # nothing to install, in some releases
         value = {"version": "1", "install": []}
     items = tuple(_item(each) for each in value["install"])
-    return Report(items, answer.output, answer.errors, value, _backtracked(log))
+    text = _read_log(log)
+    return Report(items, answer.output, answer.errors, value, text is None or _backtracked(text))
 
 
 def _item(value: Mapping[str, Any]) -> Item:
@@ -297,9 +298,12 @@ def download(
         _look_for_faults(answer, work)
         if answer.status == 0:
             files = tuple(os.path.join(stage, name) for name in sorted(os.listdir(stage)))
-            backtracked = _backtracked(log)
-            told = _complete(log), _yanked(log), _found(log), _seen(log) if backtracked else ()
-            return Downloads(files, backtracked, *told, _searched(log))
+            text = _read_log(log)
+            if text is None:
+                return Downloads(files, True, False)
+            backtracked = _backtracked(text)
+            told = _complete(text), _yanked(text), _found(text), _seen(text) if backtracked else ()
+            return Downloads(files, backtracked, *told, _searched(text))
         answer = answer._replace(output=translate(answer.output), errors=translate(answer.errors))
         said = answer.output + answer.errors
         _leave_questions(answer)
@@ -331,54 +335,42 @@ def last_error(errors: str) -> str:
     return mask_secrets(lines[-1].removeprefix("ERROR:").strip()) if lines else ""
 
 
+def _read_log(path: str) -> str | None:
+    """Give the text of a log of pip's, which tells all at any verbosity; ``None`` if there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except OSError:
+        return None
+
+
 def _complete(log: str) -> bool:
     """Whether every place that pip asked has answered. At its usual verbosity pip is silent about one that did not."""
-    try:
-        with open(log, encoding="utf-8", errors="replace") as stream:
-            return not any(
-                any(sign in line for sign in _UNANSWERED) and not _NOT_THERE.search(line) for line in stream
-            )
-    except OSError:
-        return False
+    return not any(
+        any(sign in line for sign in _UNANSWERED) and not _NOT_THERE.search(line) for line in log.split("\n")
+    )
 
 
 def _yanked(log: str) -> tuple[tuple[str, str], ...]:
     """Give the names of the files that pip called yanked, with the reasons."""
-    try:
-        with open(log, encoding="utf-8", errors="replace") as stream:
-            found = _YANKED.findall(stream.read())
-    except OSError:
-        return ()
-    names = [unquote(url.partition("#")[0].rpartition("/")[2]) for url, _reason in found]
-    return tuple((name, reason.replace("<none given>", "")) for name, (_url, reason) in zip(names, found, strict=True))
+    return tuple(
+        (_filename(found["url"]), found["reason"].replace("<none given>", "")) for found in _YANKED.finditer(log)
+    )
 
 
 def _found(log: str) -> dict[str, str]:
     """Give pip's words for the links of all files that it saw, by their names; of equal names pip takes the last."""
-    try:
-        with open(log, encoding="utf-8", errors="replace") as stream:
-            links = [(found[1], found[2]) for found in map(_LINK.search, stream) if found is not None]
-            return {_filename(url): without_users(text) for text, url in links}
-    except OSError:
-        return {}
+    return {_filename(url): without_users(text) for text, url in _LINK.findall(log)}
 
 
 def _seen(log: str) -> tuple[str, ...]:
     """Give the names of all files that pip saw, in indexes, pages and directories."""
-    try:
-        with open(log, encoding="utf-8", errors="replace") as stream:
-            return tuple(_filename(found[1]) for found in map(_SEEN.search, stream) if found is not None)
-    except OSError:
-        return ()
+    return tuple(map(_filename, _SEEN.findall(log)))
 
 
 def _searched(log: str) -> frozenset[str]:
     """Give the canonical names of the projects that pip looked for."""
-    try:
-        with open(log, encoding="utf-8", errors="replace") as stream:
-            return frozenset(canonical_name(found[1]) for found in map(_SEARCHED.search, stream) if found is not None)
-    except OSError:
-        return frozenset()
+    return frozenset(map(canonical_name, _SEARCHED.findall(log)))
 
 
 def _filename(url: str) -> str:
@@ -394,24 +386,18 @@ def _append(log: str, to: str) -> None:
 
 
 def _backtracked(log: str) -> bool:
-    """Whether pip tried more than one candidate for some project; its log tells, at any verbosity.
+    """Whether pip tried more than one candidate for some project.
 
     It says so where it turns one down, but not where it puts another one in place of what it had chosen before.
     """
     seen: dict[str, str] = {}
-    try:
-        with open(log, encoding="utf-8", errors="replace") as stream:
-            for line in stream:
-                if "Will try a different candidate" in line:
-                    return True
-                looked_at = _LOOKED_AT.search(line)
-                if looked_at is None:
-                    continue
-                filename, name, version = looked_at.groups()
-                found = name_and_version(unquote(filename)) if filename else (canonical_name(name), version)
-                if found is None or seen.setdefault(*found) != found[1]:
-                    return True
-    except OSError:
-        return True
+    for line in log.split("\n"):
+        if "Will try a different candidate" in line:
+            return True
+        looked_at = _LOOKED_AT.search(line)
+        if looked_at is not None:
+            filename, name, version = looked_at.groups()
+            found = name_and_version(unquote(filename)) if filename else (canonical_name(name), version)
+            if found is None or seen.setdefault(*found) != found[1]:
+                return True
     return False
-
